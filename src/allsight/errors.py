@@ -27,3 +27,7 @@ class ModelError(AllsightError):
 
 class TrainingError(AllsightError):
     """Training that cannot start or go on: no usable examples, a loss that is not finite."""
+
+
+class OutputError(AllsightError):
+    """A result that cannot be written: a full disk, no permission, a file that exists and was not to be replaced."""

@@ -1,0 +1,234 @@
+"""`Scene`: what is in one picture, whether a person drew it or a model predicted it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from allsight.errors import AnnotationError
+from allsight.scene import geometry, interchange
+from allsight.scene.geometry import INSTANCE_FIELDS
+from allsight.scene.masks import Masks
+from allsight.scene.vocabulary import Vocabulary
+
+_SHAPES = {
+    "boxes": (None, 4),
+    "labels": (None,),
+    "scores": (None,),
+    "crowd": (None,),
+    "difficult": (None,),
+    "area": (None,),
+    "weak": (None,),
+    "keypoints": (None, None, 3),
+    "tracks": (None,),
+    "box_embeddings": (None, None),
+    "actions": (None, None),
+    "tags": (None,),
+    "normals": (3, "height", "width"),
+    "flow": (2, "height", "width"),
+    "flow_valid": ("height", "width"),
+    "depth": ("height", "width"),
+    "regions": ("height", "width"),
+    "panoptic": ("height", "width"),
+    "embedding": (None,),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A picture's annotation or prediction; `None` means not annotated, empty means annotated and nothing there.
+
+    All tensors lie on the CPU. Boxes are x1, y1, x2, y2 in pixels, in continuous coordinates: pixel (0, 0) covers
+    [0, 1) in both directions.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        boxes: (N, 4) float32.
+        labels: (N,) int64, label i is `object_classes[i]`; the background has no label.
+        scores: (N,) float32 in [0, 1], on predictions only.
+        crowd, difficult: (N,) bool, as COCO and VOC have them.
+        area: (N,) float32 square pixels, as the annotation states it (COCO: of the mask).
+        weak: (N,) bool, true where a box was located without box labels (from an activation map).
+        masks: one per instance.
+        keypoints: (N, K, 3) float32: x, y, visibility (0 not labelled, 1 hidden, 2 visible).
+        tracks: (N,) int64, identity through a clip.
+        box_embeddings: (N, D) float32. actions: (N, A) float32.
+        regions: (H, W) int64, class of every pixel in `region_classes`, 255 = ignore.
+        panoptic: (H, W) int64, segment of every pixel; 0 = none. segments: one dictionary per segment (id, label).
+        tags: (C,) float32, whole-picture probabilities over `tag_classes`.
+        flow: (2, H, W) float32 pixels to the next frame, x first. flow_valid: (H, W) bool.
+        depth: (H, W) float32 metres. normals: (3, H, W) float32 unit vectors.
+        embedding: (D,) float32 of unit length. captions: sentences about the picture.
+        object_classes, region_classes, tag_classes, keypoint_classes: the names behind the numbers.
+        source: where the picture lies, for messages and for showing it.
+
+    Raises:
+        AnnotationError: a field has the wrong shape.
+    """
+
+    size: tuple[int, int]
+    boxes: Tensor | None = None
+    labels: Tensor | None = None
+    scores: Tensor | None = None
+    crowd: Tensor | None = None
+    difficult: Tensor | None = None
+    area: Tensor | None = None
+    weak: Tensor | None = None
+    masks: Masks | None = None
+    keypoints: Tensor | None = None
+    tracks: Tensor | None = None
+    box_embeddings: Tensor | None = None
+    actions: Tensor | None = None
+    regions: Tensor | None = None
+    panoptic: Tensor | None = None
+    segments: tuple[dict[str, Any], ...] | None = None
+    tags: Tensor | None = None
+    flow: Tensor | None = None
+    flow_valid: Tensor | None = None
+    depth: Tensor | None = None
+    normals: Tensor | None = None
+    embedding: Tensor | None = None
+    captions: tuple[str, ...] | None = None
+    object_classes: Vocabulary | None = None
+    region_classes: Vocabulary | None = None
+    tag_classes: Vocabulary | None = None
+    keypoint_classes: Vocabulary | None = None
+    source: str | None = None
+
+    # How a notebook shows a Scene: set by the floor that can read pictures and draw (allsight.predict).
+    painter: ClassVar[Callable[["Scene"], bytes] | None] = None
+
+    def __post_init__(self) -> None:
+        known = {"height": self.size[0], "width": self.size[1]}
+        for name, shape in _SHAPES.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            wanted = tuple(known.get(side, side) if isinstance(side, str) else side for side in shape)
+            fits = value.ndim == len(wanted) and all(w in (None, s) for w, s in zip(wanted, value.shape, strict=True))
+            if not fits:
+                raise AnnotationError(
+                    f"{self.source or 'a scene'}: {name} has shape {tuple(value.shape)}, not {wanted}"
+                )
+        counts = {name: len(getattr(self, name)) for name in INSTANCE_FIELDS if getattr(self, name) is not None}
+        if len(set(counts.values())) > 1:
+            raise AnnotationError(f"{self.source or 'a scene'}: instance fields disagree in number: {counts}")
+
+    def __len__(self) -> int:
+        """Return the number of instances; 0 also if none are annotated."""
+        return next((len(v) for v in (getattr(self, name) for name in INSTANCE_FIELDS) if v is not None), 0)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        parts = [f"{self.size[1]}x{self.size[0]}"]
+        if self.boxes is not None:
+            parts.append(f"{len(self)} objects")
+        parts += [f.name for f in fields(self) if f.name not in (*INSTANCE_FIELDS, "size") and self._has(f.name)]
+        return f"Scene({', '.join(parts)})"
+
+    def _has(self, name: str) -> bool:
+        return getattr(self, name) is not None and not name.endswith("_classes") and name != "source"
+
+    def _repr_png_(self) -> bytes | None:
+        return self.painter() if self.painter is not None else None
+
+    def with_(self, **changes: Any) -> "Scene":
+        """Return a copy in which the named fields are replaced."""
+        return replace(self, **changes)
+
+    def keep(self, index: Tensor) -> "Scene":
+        """Return the scene with the chosen instances only.
+
+        Args:
+            index: (M,) int64 positions, which may reorder, or (N,) bool.
+        """
+        chosen = {name: getattr(self, name) for name in INSTANCE_FIELDS}
+        return replace(self, **{name: None if value is None else value[index] for name, value in chosen.items()})
+
+    def names(self) -> list[str]:
+        """Return the class name of every instance."""
+        if self.labels is None or self.object_classes is None:
+            return []
+        return [self.object_classes[label] for label in self.labels.tolist()]
+
+    def merge(self, other: "Scene") -> "Scene":
+        """Return what this scene and another one of the same picture say together.
+
+        Instances of both are joined: vocabularies are united, and instance fields that only one side has are dropped
+        unless they have a natural default (crowd, difficult and weak: no). Elsewhere, what `other` says wins.
+        """
+        return geometry.merge(self, other)
+
+    def affine(self, matrix: Tensor, size: tuple[int, int], *, min_visible: float = 0.0) -> "Scene":
+        """Move everything in the scene by one affine map of the pixel plane.
+
+        Boxes become the smallest upright box around the moved one (around the moved mask, where there is one and the
+        map turns), cut at the border; dense fields are read at the nearest pixel centre; flow and normals turn along.
+
+        Args:
+            matrix: (3, 3) float64 or (2, 3), takes old pixel coordinates (x, y, 1) to new ones.
+            size: (height, width) of the new picture.
+            min_visible: objects of which this share of the area or less is left in the picture are dropped.
+
+        Returns:
+            The scene on the new picture. What lies outside the old one is ignored (255), not valid or 0.
+        """
+        return geometry.affine(self, matrix, size, min_visible)
+
+    def flip(self, *, horizontal: bool = True) -> "Scene":
+        """Mirror left and right (or top and bottom); named keypoints left_* and right_* change places."""
+        return geometry.flip(self, horizontal)
+
+    def crop(self, left: int, top: int, height: int, width: int, *, min_visible: float = 0.0) -> "Scene":
+        """Cut out a window, which may reach outside the picture (that is padding); see `affine`."""
+        return self.affine(geometry.translation(-left, -top), (height, width), min_visible=min_visible)
+
+    def resize(self, height: int, width: int) -> "Scene":
+        """Scale to a new size; see `affine`."""
+        return self.affine(geometry.scaling(width / self.size[1], height / self.size[0]), (height, width))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scene as plain values; the schema is documented in docs/json.md."""
+        return interchange.to_json(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], **vocabularies: Vocabulary) -> "Scene":
+        """Read what `to_json` wrote.
+
+        Args:
+            value: the dictionary.
+            vocabularies: `object_classes`, `region_classes`, `tag_classes`, `keypoint_classes`; names are collected
+                from the value in order of appearance where a vocabulary is not given.
+
+        Raises:
+            AnnotationError: the value does not follow the schema.
+        """
+        return interchange.from_json(cls, value, vocabularies)
+
+    def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
+        """Return the instances as COCO annotations (with "score" on predictions), ids from the vocabulary."""
+        return interchange.to_coco(self, image_id, first_id)
+
+    @classmethod
+    def from_coco(
+        cls,
+        annotations: list[dict[str, Any]],
+        size: tuple[int, int],
+        object_classes: Vocabulary,
+        *,
+        keypoint_classes: Vocabulary | None = None,
+        source: str | None = None,
+    ) -> "Scene":
+        """Read COCO annotations of one picture.
+
+        Raises:
+            AnnotationError: a category id is not in the vocabulary, or a box is not four numbers.
+        """
+        return interchange.from_coco(cls, annotations, size, object_classes, keypoint_classes, source)
+
+    def to_supervision(self) -> dict[str, Any]:
+        """Return the arguments of `supervision.Detections(...)`, as numpy arrays."""
+        return interchange.to_supervision(self)
