@@ -145,8 +145,9 @@ class Scene:
         Args:
             index: (M,) int64 positions, which may reorder, or (N,) bool.
         """
-        chosen = {name: getattr(self, name) for name in INSTANCE_FIELDS}
-        return replace(self, **{name: None if value is None else value[index] for name, value in chosen.items()})
+        present = [name for name in INSTANCE_FIELDS if getattr(self, name) is not None]
+        chosen: dict[str, Any] = {name: getattr(self, name)[index] for name in present}
+        return replace(self, **chosen)
 
     def names(self) -> list[str]:
         """Return the class name of every instance."""
