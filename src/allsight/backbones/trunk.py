@@ -135,10 +135,10 @@ class Trunk(nn.Module):
         if after not in self.channels:
             raise ModelError(f"{type(self).__name__} has no stage {after!r}; it has: {', '.join(self.channels)}")
         last = list(self.channels).index(after) + 1
-        for stage in self.plan[last:]:
-            for name in stage.modules:
-                parent, _, child = name.rpartition(".")
-                delattr(self.get_submodule(parent), child)
+        kept = {name for stage in self.plan[:last] for name in stage.modules}
+        for name in {name for stage in self.plan[last:] for name in stage.modules} - kept:
+            parent, _, child = name.rpartition(".")
+            delattr(self.get_submodule(parent), child)
         self.lay(self.plan[:last])
         return self
 

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Small modules with no opinion."""

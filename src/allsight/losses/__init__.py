@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Losses: one file a supervision."""

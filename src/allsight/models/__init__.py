@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Systems: one folder an area, one file a system."""

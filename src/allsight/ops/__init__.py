@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Pure functions on tensors: boxes and non-maximum suppression."""

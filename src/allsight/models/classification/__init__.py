@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Classification: tags of a whole picture."""

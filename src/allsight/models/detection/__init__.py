@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Detection: boxes around objects."""

@@ -1,0 +1,227 @@
+"""Pictures from disk to uint8 tensors: found, measured, decoded, scaled and padded."""
+
+import glob
+import io
+import os
+import struct
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from allsight.errors import PictureError
+from allsight.scene import Frame
+
+PICTURE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2")
+)
+PIXEL_LIMIT = 120_000_000
+FILL = (124, 116, 104)  # the mean colour of ImageNet: close to 0 after every trunk's normalisation
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pictures over our own limit are refused, and a broken EXIF block is no news: Pillow's warnings would say both twice.
+# A filter of the whole process, because warnings.catch_warnings is not safe among decoding threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+def read_picture(source: str | Path | bytes, *, longest: int | None = None) -> Tensor:
+    """Decode a picture as it is meant to be seen.
+
+    EXIF orientation is obeyed. Transparent pictures are laid on white, as a browser shows them. 16-bit grey is scaled
+    by 1/257; 32-bit and floating-point grey is stretched from its least to its greatest value. Of an animation, the
+    first frame is read.
+
+    Args:
+        source: where the picture lies, or its bytes.
+        longest: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its longer side is still at least this many pixels
+            then, which costs as much less. Other formats come at full size.
+
+    Returns:
+        (3, height, width) uint8 RGB.
+
+    Raises:
+        PictureError: missing, not a picture, truncated, no permission or more than `PIXEL_LIMIT` pixels.
+    """
+    with _opened(source) as image:
+        if longest is not None and longest < max(image.size):
+            scale = longest / max(image.size)
+            image.draft(None, (-(-image.width * scale // 1), -(-image.height * scale // 1)))  # type: ignore[arg-type]
+        turn = _TURNS.get(_orientation(image))
+        image.load()
+        rgb = _to_rgb(image)
+        array = np.array(rgb.transpose(turn) if turn is not None else rgb)
+    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+
+
+def picture_size(source: str | Path | bytes) -> tuple[int, int]:
+    """Return (height, width) of a picture as `read_picture` gives it, from its header alone.
+
+    Raises:
+        PictureError: as `read_picture`, but what is truncated or broken behind the header is not noticed.
+    """
+    with _opened(source) as image:
+        width, height = image.size
+        return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+@contextmanager
+def _opened(source: str | Path | bytes) -> Iterator[Image.Image]:
+    """Open a picture, check its size before decoding and turn whatever goes wrong inside into a PictureError."""
+    name = "a picture in memory" if isinstance(source, bytes) else str(source)
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if image.width * image.height > PIXEL_LIMIT:
+                raise Image.DecompressionBombError
+            yield image
+    except PictureError:
+        raise
+    except Image.DecompressionBombError:
+        limit = PIXEL_LIMIT // 1_000_000
+        raise PictureError(f"{name}: has more than {limit} million pixels; scale it down or cut it up") from None
+    except Image.UnidentifiedImageError:
+        raise PictureError(f"{name}: {_what_instead(source)}") from None
+    except FileNotFoundError:
+        raise PictureError(f"{name}: does not exist; check the path") from None
+    except PermissionError:
+        raise PictureError(f"{name}: may not be read; check the permissions of the file") from None
+    except IsADirectoryError:
+        raise PictureError(f"{name}: is a folder, not a picture; name the pictures in it") from None
+    except MemoryError:
+        raise PictureError(f"{name}: does not fit into memory; scale it down") from None
+    # Pillow's decoders raise all of these on broken files.
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PictureError(f"{name}: is damaged or truncated ({reason}); copy it again or leave it out") from None
+
+
+def _what_instead(source: str | Path | bytes) -> str:
+    empty = len(source) == 0 if isinstance(source, bytes) else os.path.getsize(source) == 0
+    if empty:
+        return "is empty (zero bytes); copy it again or leave it out"
+    return "is not a picture that can be read; convert it to JPEG or PNG or leave it out"
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8, that has still to be applied."""
+    # TIFF is turned by Pillow itself; PNG would have to be decoded to look for EXIF behind the pixels.
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return 1
+    try:
+        value = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1  # a broken EXIF block does not spoil the pixels
+    return value if value in _TURNS else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.float32) / 257
+        return _grey(values)
+    if image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image).astype(np.float64))
+        spread = float(values.max() - values.min())
+        return _grey((values - values.min()) * (255 / spread if spread > 0 else 0))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        paper = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(paper, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the pictures that files, folders and globs name, each once, in a stable order.
+
+    A folder gives all pictures in it and below, sorted, hidden ones left out. A file that is named itself is always
+    kept, whatever its suffix and even if it does not exist: reading it says what is wrong, and the others go on.
+
+    Raises:
+        PictureError: a folder or a glob without any picture.
+    """
+    found: list[Path] = []
+    for path in paths:
+        text = str(path)
+        if os.path.isdir(text):
+            inside = _pictures_below(text)
+            if not inside:
+                raise PictureError(f"{text}: no pictures in this folder; name one with {_some_suffixes()} files")
+            found += inside
+        elif not os.path.lexists(text) and glob.has_magic(text):
+            matched = sorted(glob.glob(text, recursive=True))
+            if not matched:
+                raise PictureError(f"{text}: nothing matches this pattern; check it, or quote it for the shell")
+            found += [each for m in matched for each in (_pictures_below(m) if os.path.isdir(m) else [Path(m)])]
+        else:
+            found.append(Path(text))
+    return list(dict.fromkeys(found))
+
+
+def _pictures_below(folder: str | Path) -> list[Path]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        pictures = (n for n in files if os.path.splitext(n)[1].lower() in PICTURE_SUFFIXES and not n.startswith("."))
+        found += [Path(parent, name) for name in sorted(pictures)]
+    return found
+
+
+def _some_suffixes() -> str:
+    return ".jpg or .png"
+
+
+def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """Scale a picture with an antialiased triangle filter.
+
+    Args:
+        picture: (3, H, W) uint8.
+        size: (height, width) of the result.
+
+    Returns:
+        (3, height, width) uint8.
+    """
+    if tuple(picture.shape[-2:]) == tuple(size):
+        return picture
+    return functional.interpolate(picture[None], size=size, mode="bilinear", antialias=True)[0]
+
+
+def letterbox(picture: Tensor, frame: Frame, fill: tuple[int, int, int] = FILL) -> Tensor:
+    """Scale a picture and pad it on the right and below, as `frame` says.
+
+    Args:
+        picture: (3, H, W) uint8; at another scale than `frame.original` if it was decoded at reduced scale.
+        fill: colour of the padding, 0 to 255.
+
+    Returns:
+        (3, *frame.padded) uint8.
+    """
+    small = resize(picture, frame.resized)
+    return small if frame.padded == frame.resized else pad(small, frame.padded, fill)
+
+
+def pad(picture: Tensor, size: tuple[int, int], fill: tuple[int, int, int] = FILL) -> Tensor:
+    """Return a (3, H, W) picture in the upper left corner of one of (height, width) in the colour `fill`."""
+    padded = torch.tensor(fill, dtype=picture.dtype)[:, None, None].repeat(1, *size)
+    padded[:, : picture.shape[1], : picture.shape[2]] = picture
+    return padded

@@ -1,0 +1,129 @@
+"""`DenseHead`: classes and boxes at every anchor of a pyramid, in one stage."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from allsight.losses.boxes import smooth_l1
+from allsight.losses.focal import sigmoid_focal_loss
+from allsight.models.detection.anchors import Anchors
+from allsight.models.detection.matcher import IGNORED, Matcher, Targets
+from allsight.models.vision import Features, Head
+from allsight.ops.boxes import decode
+from allsight.ops.distributed import mean_over_ranks
+from allsight.ops.nms import batched_nms
+from allsight.scene import Frame, Scene, Vocabulary
+
+
+class DenseOutputs(NamedTuple):
+    """Raw answers of all anchors: logits (B, A, C), deltas (B, A, 4), and the anchors (A, 4) themselves."""
+
+    logits: Tensor
+    deltas: Tensor
+    anchors: Tensor
+
+
+class DenseHead(Head):
+    """The head of RetinaNet (Lin et al. 2017, sections 3 and 4): two subnets over every level, no proposals.
+
+    Args:
+        inputs: names of the pyramid's levels, finest first.
+        classification: list of maps to list of maps of anchors x classes channels.
+        regression: list of maps to list of maps of anchors x 4 channels.
+        anchors: the boxes to start from.
+        classes: names behind the labels.
+        matcher: which anchor answers for which object.
+        class_loss: (logits, targets 0 or 1), both (B, A, C), to the loss of every element.
+        box_loss: (deltas, anchors, boxes) to the loss of every box.
+        box_weight: of the box term in the sum.
+        score_threshold, candidates, nms_iou, most: of `decode`: scores below are dropped, so many best anchors
+            go on, overlapping ones of a class are suppressed, so many objects remain.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: Sequence[str],
+        classification: nn.Module,
+        regression: nn.Module,
+        anchors: Anchors,
+        classes: Vocabulary,
+        matcher: Matcher | None = None,
+        class_loss: Callable[[Tensor, Tensor], Tensor] = sigmoid_focal_loss,
+        box_loss: Callable[[Tensor, Tensor, Tensor], Tensor] = smooth_l1,
+        box_weight: float = 1.0,
+        score_threshold: float = 0.05,
+        candidates: int = 1000,
+        nms_iou: float = 0.5,
+        most: int = 100,
+    ) -> None:
+        super().__init__()
+        self.inputs = tuple(inputs)
+        self.classification = classification
+        self.regression = regression
+        self.anchors = anchors
+        self.classes = classes
+        self.matcher = matcher or Matcher()
+        self.class_loss = class_loss
+        self.box_loss = box_loss
+        self.box_weight = box_weight
+        self.score_threshold = score_threshold
+        self.candidates = candidates
+        self.nms_iou = nms_iou
+        self.most = most
+
+    def forward(self, features: Features, frames: Sequence[Frame]) -> DenseOutputs:
+        """Return the raw answers of all anchors."""
+        levels = [features[name] for name in self.inputs]
+        logits = _flatten(self.classification(levels), len(self.classes))
+        deltas = _flatten(self.regression(levels), 4)
+        return DenseOutputs(logits, deltas, self.anchors([(x.shape[-2], x.shape[-1]) for x in levels]))
+
+    def criterion(self, outputs: DenseOutputs, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Return "classes" and "boxes", sums over the batch divided by the number of positive anchors."""
+        logits, deltas, anchors = outputs.logits.float(), outputs.deltas.float(), outputs.anchors
+        targets = Targets(anchors, list(scenes), self.matcher)
+        positive = targets.labels >= 0
+        count = mean_over_ranks(positive.sum())
+        truth = torch.zeros_like(logits).scatter_(
+            2, targets.labels.clamp_min(0)[..., None], positive[..., None].float()
+        )
+        judged = (targets.labels != IGNORED)[..., None]
+        class_term = (self.class_loss(logits, truth) * judged).sum() / count
+        distance = self.box_loss(deltas, anchors, targets.boxes)
+        box_term = torch.where(positive, distance, 0.0).sum() / count
+        return {"classes": class_term, "boxes": self.box_weight * box_term}
+
+    def decode(self, outputs: DenseOutputs, frames: Sequence[Frame]) -> list[Scene]:
+        """Return the objects of every picture, best first, in original pixels."""
+        classes = len(self.classes)
+        logits = outputs.logits.float().flatten(1)
+        best, index = logits.topk(min(self.candidates, logits.shape[1]))
+        scores = best.sigmoid()
+        anchor, labels = index // classes, index % classes
+        deltas = outputs.deltas.float().gather(1, anchor[..., None].expand(-1, -1, 4))
+        boxes = decode(deltas, outputs.anchors[anchor])
+        scenes = []
+        for frame, one, score, label in zip(frames, boxes.cpu(), scores.cpu(), labels.cpu(), strict=True):
+            scene = Scene(frame.padded, boxes=one, labels=label, scores=score, object_classes=self.classes)
+            scene = frame.to_original(scene.keep(score >= self.score_threshold))
+            assert scene.boxes is not None and scene.scores is not None and scene.labels is not None
+            scenes.append(scene.keep(batched_nms(scene.boxes, scene.scores, scene.labels, self.nms_iou)[: self.most]))
+        return scenes
+
+
+def _flatten(levels: Sequence[Tensor], width: int) -> Tensor:
+    """(B, anchors x width, h, w) maps to (B, A, width), in the order of the anchors."""
+    return torch.cat([x.permute(0, 2, 3, 1).reshape(len(x), -1, width) for x in levels], dim=1)
+
+
+def set_prior(last: nn.Module, probability: float = 0.01) -> None:
+    """Start the classifier by saying `probability` everywhere, so that the many negatives do not drown the start.
+
+    Lin et al. 2017, section 4.1, "Initialization": b = -log((1 - p) / p).
+    """
+    bias = [m.bias for m in last.modules() if isinstance(m, nn.Conv2d) and m.bias is not None][-1]
+    nn.init.constant_(bias, -math.log((1 - probability) / probability))

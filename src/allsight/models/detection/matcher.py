@@ -1,0 +1,86 @@
+"""Which anchor answers for which object."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from allsight.ops.boxes import area, pairwise_iou
+from allsight.scene import Scene
+
+BACKGROUND = -1
+IGNORED = -2
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Anchors are matched to objects by overlap (Lin et al. 2017, RetinaNet, section 4).
+
+    Args:
+        positive: at this IoU or more an anchor answers for the object that it overlaps most.
+        negative: below this IoU with every object an anchor is background; between the two it is ignored.
+        rescue: an object that no anchor reaches gets the anchors that overlap it most (Ren et al. 2015, Faster R-CNN,
+            section 3.1.2). The RetinaNet paper leaves this out; small objects of small data sets need it.
+    """
+
+    positive: float = 0.5
+    negative: float = 0.4
+    rescue: bool = True
+
+    def __call__(self, anchors: Tensor, boxes: Tensor, crowd: Tensor | None = None) -> Tensor:
+        """Match the anchors of one picture.
+
+        Args:
+            anchors: (A, 4). boxes: (N, 4) objects.
+            crowd: (M, 4) regions of many objects: background anchors that lie in one by half or more are ignored.
+
+        Returns:
+            (A,) int64: the object's position, BACKGROUND or IGNORED.
+        """
+        if len(boxes):
+            iou = pairwise_iou(boxes, anchors)
+            best, match = iou.max(dim=0)
+            match = match.masked_fill(best < self.positive, IGNORED).masked_fill(best < self.negative, BACKGROUND)
+            if self.rescue:
+                most = iou.amax(dim=1, keepdim=True)
+                rescued = torch.where((iou == most) & (most > 0) & (most < self.positive), iou, 0.0)
+                overlap, which = rescued.max(dim=0)
+                match = torch.where((overlap > 0) & (match < 0), which, match)
+        else:
+            match = torch.full((len(anchors),), BACKGROUND, device=anchors.device)
+        if crowd is not None and len(crowd):
+            low = torch.maximum(crowd[:, None, :2], anchors[:, :2])
+            high = torch.minimum(crowd[:, None, 2:], anchors[:, 2:])
+            inside = area(torch.cat([low, high], dim=-1)).amax(dim=0) / area(anchors)
+            match = match.masked_fill((inside >= 0.5) & (match == BACKGROUND), IGNORED)
+        return match
+
+
+class Targets:
+    """What every anchor of a batch should say.
+
+    Attributes:
+        labels: (B, A) int64 class, BACKGROUND or IGNORED.
+        boxes: (B, A, 4) the object that a positive anchor answers for; the anchor itself elsewhere.
+    """
+
+    def __init__(self, anchors: Tensor, scenes: list[Scene], matcher: Matcher) -> None:
+        rows = [self._one(anchors, scene, matcher) for scene in scenes]
+        self.labels = torch.stack([labels for labels, _ in rows])
+        self.boxes = torch.stack([boxes for _, boxes in rows])
+
+    @staticmethod
+    def _one(anchors: Tensor, scene: Scene, matcher: Matcher) -> tuple[Tensor, Tensor]:
+        if scene.boxes is None or scene.labels is None:
+            return torch.full((len(anchors),), IGNORED, device=anchors.device), anchors
+        boxes, labels = scene.boxes.to(anchors.device), scene.labels.to(anchors.device)
+        crowds = None
+        if scene.crowd is not None and bool(scene.crowd.any()):
+            crowds = boxes[scene.crowd]
+            boxes, labels = boxes[~scene.crowd], labels[~scene.crowd]
+        match = matcher(anchors, boxes, crowds)
+        if not len(boxes):
+            return match, anchors
+        found = match >= 0
+        chosen = match.clamp_min(0)
+        return torch.where(found, labels[chosen], match), torch.where(found[:, None], boxes[chosen], anchors)

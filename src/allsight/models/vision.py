@@ -1,0 +1,104 @@
+"""`Vision`: one trunk, a neck, many heads."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple, cast
+
+from torch import Tensor, nn
+
+from allsight.backbones.trunk import Trunk
+from allsight.data.loading import Batch
+from allsight.layers.neck import Neck
+from allsight.models.system import System
+from allsight.scene import Frame, Scene
+
+Features = Mapping[str, Tensor]
+
+
+class Head(nn.Module, ABC):
+    """The three verbs on features.
+
+    Attributes:
+        inputs: names of the features that it reads, from the neck where the neck gives them, else from the trunk.
+    """
+
+    inputs: tuple[str, ...]
+
+    @abstractmethod
+    def forward(self, features: Features, frames: Sequence[Frame]) -> Any:
+        """Return raw tensors in a NamedTuple."""
+
+    @abstractmethod
+    def criterion(self, outputs: Any, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Compare outputs with the truth (in the model's pixels); return named scalar terms."""
+
+    @abstractmethod
+    def decode(self, outputs: Any, frames: Sequence[Frame]) -> list[Scene]:
+        """Return what the outputs say, in the pixels of the original pictures."""
+
+    def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Return named scalar terms; a head whose forward depends on the truth in training overrides this."""
+        return self.criterion(self(features, frames), frames, scenes)
+
+
+class VisionOutputs(NamedTuple):
+    """What `Vision.forward` computed: the features by name and the outputs of every head by name."""
+
+    features: dict[str, Tensor]
+    heads: dict[str, Any]
+
+
+class Vision(System):
+    """A picture system: the trunk runs once, its features go to every head, their losses add up, their Scenes merge.
+
+    Args:
+        trunk: pictures to feature maps.
+        neck: feature maps to feature maps, for instance a feature pyramid.
+        heads: by name; later heads win where two say the same field (instances are joined).
+    """
+
+    def __init__(self, *, trunk: Trunk, heads: Mapping[str, Head], neck: Neck | None = None) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.neck = neck
+        self.heads = nn.ModuleDict(heads)
+        made = neck.outputs if neck is not None else ()
+        wanted = [*(neck.inputs if neck is not None else ())]
+        wanted += [name for head in heads.values() for name in head.inputs if name not in made]
+        self.wanted: tuple[str, ...] = tuple(dict.fromkeys(wanted))
+
+    def features(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Return all named features that some head reads, for pictures (B, 3, H, W), uint8."""
+        features = self.trunk(pictures, self.wanted)
+        if self.neck is not None:
+            features |= self.neck(features)
+        return features
+
+    def forward(self, pictures: Tensor) -> VisionOutputs:
+        """See everything.
+
+        Args:
+            pictures: (B, 3, H, W) uint8 of the model's own size.
+        """
+        frames = [Frame.whole((pictures.shape[-2], pictures.shape[-1]))] * len(pictures)
+        features = self.features(pictures)
+        return VisionOutputs(features, {name: head(features, frames) for name, head in self._heads()})
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of all heads, named "head/term" where there are several heads."""
+        features = self.features(batch.pictures)
+        terms = {}
+        for name, head in self._heads():
+            prefix = f"{name}/" if len(self.heads) > 1 else ""
+            for term, value in head.loss(features, batch.frames, batch.scenes).items():
+                terms[prefix + term] = value
+        return terms
+
+    def decode(self, outputs: VisionOutputs, frames: Sequence[Frame]) -> list[Scene]:
+        """Return one Scene a picture, what all heads say together, in original pixels."""
+        answers = [head.decode(outputs.heads[name], frames) for name, head in self._heads()]
+        return [reduce(Scene.merge, scenes) for scenes in zip(*answers, strict=True)]
+
+    def _heads(self) -> list[tuple[str, Head]]:
+        return [(name, cast(Head, head)) for name, head in self.heads.items()]
