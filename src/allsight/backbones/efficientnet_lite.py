@@ -24,8 +24,9 @@ _BLOCKS = (
 class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow's "same", with which the weights were trained.
 
-    On an even size a convolution of stride 2 gets one zero more below and on the right than above and on the left. A zero
-    in front of the kernel does that in place of a padded copy of the input, which at 320 pixels costs a tenth of the trunk's time.
+    On an even size a convolution of stride 2 gets one zero more below and on the right than above and on the left. A
+    zero in front of the kernel does that in place of a padded copy of the input, which at 320 pixels costs a tenth of
+    the trunk's time.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class InvertedBottleneck(nn.Module):
-    """Expand, filter each channel, project back; with a shortcut where the shape stays (Sandler et al. 2018, section 3.3)."""
+    """Expand, filter each channel, project back; a shortcut if the shape stays (Sandler et al. 2018, section 3.3)."""
 
     def __init__(self, channels: int, out: int, expansion: int, stride: int, kernel: int) -> None:
         super().__init__()
@@ -71,8 +72,8 @@ class EfficientNetLite(Trunk):
     Deviation from the original's training: no stochastic depth, which matters over hundreds of epochs from scratch.
 
     Args:
-        width, depth: factors on the channels and the repeats of Table 1; stem, head and the repeats of the first and the
-            last stage are fixed in the Lite form.
+        width, depth: factors on the channels and the repeats of Table 1; stem, head and the repeats of the first and
+            the last stage are fixed in the Lite form.
         dropout: rate before the classifier.
     """
 

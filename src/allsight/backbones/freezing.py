@@ -1,5 +1,7 @@
 """Holding parts of a trunk still, and trading stride for dilation."""
 
+from typing import Any
+
 from torch import nn
 
 from allsight.backbones.trunk import Trunk
@@ -9,8 +11,8 @@ from allsight.errors import ModelError
 def freeze(trunk: Trunk, until: str | None) -> None:
     """Freeze a trunk's stages up to and including one, and thaw those behind it.
 
-    Frozen stages get no gradients, build no autograd graph (nothing in them asks for one) and stay in evaluation mode also
-    after `.train()`, so batch norms keep their statistics and dropout is off.
+    Frozen stages get no gradients, build no autograd graph (nothing in them asks for one) and stay in evaluation mode
+    also after `.train()`, so batch norms keep their statistics and dropout is off.
 
     Args:
         trunk: changed in place.
@@ -44,8 +46,9 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
 def freeze_batch_norm(module: nn.Module) -> None:
     """Make every batch norm below `module` a fixed affine map, also after `.train()`.
 
-    Scale and shift are not trained either, as in the fine-tuning of the ResNet paper's detectors (He et al. 2016, appendix A)
-    and the detection libraries after it: with batches of a few pictures their statistics are worse than the old ones.
+    Scale and shift are not trained either, as in the fine-tuning of the ResNet paper's detectors (He et al. 2016,
+    appendix A) and the detection libraries after it: with batches of a few pictures their statistics are worse than
+    the old ones.
 
     Args:
         module: changed in place; parameters are taken over, so an optimiser may be built before or after.
@@ -62,7 +65,8 @@ def dilate(trunk: Trunk, output_stride: int) -> None:
     """Keep the last stages on a finer grid: dilated convolutions in place of strided ones, with the same weights.
 
     Every `output_stride / stride`-th cell of the finer map is exactly the cell of the strided map (Yu and Koltun 2016;
-    Chen et al. 2017, "Rethinking Atrous Convolution", section 3.1). VGG's poolings go altogether, as in Yu and Koltun, section 4.
+    Chen et al. 2017, "Rethinking Atrous Convolution", section 3.1). VGG's poolings go altogether, as in Yu and
+    Koltun, section 4.
 
     Args:
         trunk: changed in place: its layers and `strides`.
@@ -97,8 +101,9 @@ def dilate(trunk: Trunk, output_stride: int) -> None:
     trunk.lay([s._replace(stride=s.stride and min(s.stride, output_stride)) for s in stays])
 
 
-def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def _pair(value: Any) -> tuple[int, int]:
+    """A convolution has pairs where a pooling may have single numbers."""
+    return (value, value) if isinstance(value, int) else value
 
 
 def _halves(layer: nn.Conv2d | nn.MaxPool2d) -> bool:
@@ -108,7 +113,7 @@ def _halves(layer: nn.Conv2d | nn.MaxPool2d) -> bool:
 
 def _centred(layer: nn.Conv2d | nn.MaxPool2d) -> bool:
     """An odd kernel with as much padding as it reaches out."""
-    sizes = zip(_pair(layer.kernel_size), _pair(layer.padding), _pair(layer.dilation), strict=True)  # type: ignore[arg-type]
+    sizes = zip(_pair(layer.kernel_size), _pair(layer.padding), _pair(layer.dilation), strict=True)
     return all(kernel % 2 == 1 and padding == dilation * (kernel // 2) for kernel, padding, dilation in sizes)
 
 
@@ -117,8 +122,9 @@ def _dilate_layer(layer: nn.Conv2d | nn.MaxPool2d, factor: int) -> int:
 
     A strided 1x1 convolution is the shortcut beside a strided 3x3, so it does not count a second time.
     """
-    rows, columns = _pair(layer.stride)
+    stride = max(_pair(layer.stride))
     layer.stride = (1, 1)
-    layer.dilation = tuple(size * factor for size in _pair(layer.dilation))  # type: ignore[assignment]
-    layer.padding = tuple(size * factor for size in _pair(layer.padding))  # type: ignore[assignment,arg-type]
-    return max(rows, columns) if _pair(layer.kernel_size) != (1, 1) else 1
+    layer.dilation, layer.padding = (
+        (rows * factor, columns * factor) for rows, columns in (_pair(layer.dilation), _pair(layer.padding))
+    )
+    return stride if _pair(layer.kernel_size) != (1, 1) else 1

@@ -12,7 +12,9 @@ from allsight.backbones.trunk import Stage, Trunk, initialise, with_weights
 class ConvNorm(nn.Module):
     """Convolution, batch norm, ReLU; padded to keep the size unless it strides or is told otherwise."""
 
-    def __init__(self, channels: int, out: int, kernel: int | tuple[int, int], stride: int = 1, padding: int | None = None) -> None:
+    def __init__(
+        self, channels: int, out: int, kernel: int | tuple[int, int], stride: int = 1, padding: int | None = None
+    ) -> None:
         super().__init__()
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
         pads = (rows // 2, columns // 2) if padding is None else (padding, padding)
@@ -25,7 +27,9 @@ class ConvNorm(nn.Module):
 
 
 class Inception(nn.Module):
-    """1x1, 3x3, 5x5 and pooling side by side (Szegedy et al. 2015, figure 2b); the "5x5" is a 3x3, as in torchvision's weights.
+    """1x1, 3x3, 5x5 and pooling side by side (Szegedy et al. 2015, figure 2b).
+
+    The "5x5" is a 3x3, as in torchvision's weights.
 
     Args:
         channels: of the input.
@@ -80,8 +84,8 @@ class GoogLeNet(Trunk):
     """Going deeper with convolutions (Szegedy et al. 2015).
 
     The keys are torchvision's, with its batch norms and its two auxiliary classifiers (`aux1`, `aux2`). torchvision's
-    published weights want inputs in -1..1, which its `transform_input` makes out of its usual normalisation; here `mean` and
-    `std` say so directly.
+    published weights want inputs in -1..1, which its `transform_input` makes out of its usual normalisation; here
+    `mean` and `std` say so directly.
     """
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ class Mixed(nn.Module):
             inner, chain = channels, []
             for number, step in enumerate(steps, 1):
                 name = prefix if len(steps) == 1 else f"{prefix}_{number}"
-                convs = dict(zip((f"{name}a", f"{name}b"), step, strict=True)) if isinstance(step, list) else {name: step}
+                convs = {f"{name}a": step[0], f"{name}b": step[1]} if isinstance(step, list) else {name: step}
                 stride, padding = (2, 0) if pool is None and number == len(steps) else (1, None)
                 for key, (out, rows, columns) in convs.items():
                     self.add_module(key, ConvNorm(inner, out, (rows, columns), stride, padding))
@@ -104,10 +104,10 @@ class Auxiliary(nn.Module):
 class InceptionV3(Trunk):
     """Inception-v3 (Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", Table 1).
 
-    The keys are torchvision's, with the auxiliary classifier (`aux`, which wants pictures of at least 299 pixels or so).
-    The early convolutions have no padding, so maps are a little smaller than the picture divided by their stride (299
-    pixels give 149, 71, 35, 17 and 8). torchvision's published weights want inputs in -1..1, which its `transform_input` makes
-    out of its usual normalisation; here `mean` and `std` say so directly.
+    The keys are torchvision's, with the auxiliary classifier (`aux`, which wants pictures of at least 299 pixels or
+    so). The early convolutions have no padding, so maps are a little smaller than the picture divided by their stride
+    (299 pixels give 149, 71, 35, 17 and 8). torchvision's published weights want inputs in -1..1, which its
+    `transform_input` makes out of its usual normalisation; here `mean` and `std` say so directly.
     """
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from allsight.backbones.trunk import IMAGENET_MEAN, IMAGENET_STD, Stage, Trunk, 
 
 
 class ResidualBlock(nn.Module):
-    """y = relu(F(x) + shortcut(x)), F a chain of convolutions, each followed by a batch norm (He et al. 2016, equation 2).
+    """y = relu(F(x) + shortcut(x)), F a chain of convolutions with batch norms (He et al. 2016, equation 2).
 
     Args:
         channels: of the input.
@@ -50,8 +50,8 @@ def _bottleneck(channels: int, width: int, stride: int) -> ResidualBlock:
 class ResNet(Trunk):
     """Deep residual networks (He et al. 2016, "Deep Residual Learning for Image Recognition", Table 1).
 
-    The keys are torchvision's. As there, a bottleneck strides in its 3x3 convolution, not in the first 1x1 as in the paper
-    (Goyal et al. 2017, section 5.1, calls this the ResNet-50 of common use): half a point more accurate.
+    The keys are torchvision's. As there, a bottleneck strides in its 3x3 convolution, not in the first 1x1 as in the
+    paper (Goyal et al. 2017, section 5.1, calls this the ResNet-50 of common use): half a point more accurate.
 
     Args:
         repeats: blocks in c2, c3, c4 and c5.

@@ -38,10 +38,10 @@ class Stage(NamedTuple):
 class Trunk(nn.Module):
     """A network from pictures to named feature maps, laid out as a list of stages.
 
-    A family is little more than its submodules (named as in its published checkpoints) and its list of stages. The common
-    names are those of the feature pyramid paper (Lin et al. 2017, section 3): `c1` .. `c5` is the last map at stride 2, 4, 8,
-    16, 32; then `head`, the map that global pooling sees (where it differs from c5); `pooled` (B, D), the vector that the last
-    linear layer sees; and `logits` (B, classes).
+    A family is little more than its submodules (named as in its published checkpoints) and its list of stages. The
+    common names are those of the feature pyramid paper (Lin et al. 2017, section 3): `c1` .. `c5` is the last map at
+    stride 2, 4, 8, 16, 32; then `head`, the map that global pooling sees (where it differs from c5); `pooled` (B, D),
+    the vector that the last linear layer sees; and `logits` (B, classes).
 
     Attributes:
         channels: for every name that can be asked for, the channels of the result.
@@ -70,7 +70,7 @@ class Trunk(nn.Module):
         return {stage.name: tuple(map(self.get_submodule, stage.modules)) for stage in self.plan}
 
     def normalise(self, pictures: Tensor) -> Tensor:
-        """Whole-number pictures (B, 3, H, W) in 0..255 become floats by mean and std; floats are taken as normalised."""
+        """Make uint8 pictures (B, 3, H, W) floats by mean and std; floats are taken as normalised."""
         if pictures.dtype != torch.uint8:
             return pictures
         return (pictures.to(self.mean.dtype) - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)

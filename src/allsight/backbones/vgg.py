@@ -12,15 +12,15 @@ class PoolingIndices(nn.Module):
     """Where each maximum of a 2x2 pooling stood, for SegNet's unpooling (Badrinarayanan et al. 2017, section 3)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to int64 (B, C, H / 2, W / 2), flat positions in each map of H * W, as `nn.MaxUnpool2d` takes them."""
+        """(B, C, H, W) to int64 (B, C, H / 2, W / 2), flat positions in each map, as `nn.MaxUnpool2d` takes them."""
         return F.max_pool2d(x, 2, return_indices=True)[1]
 
 
 class VGG(Trunk):
     """Very deep convolutional networks (Simonyan and Zisserman 2015, Table 1, columns A, B, D and E).
 
-    The keys are torchvision's. `c1` .. `c5` are the activations before each pooling (strides 1, 2, 4, 8, 16), `p1` .. `p5` those
-    behind it, `pool1_indices` .. where the maxima stood. `pooled` is the last hidden layer (fc7, 4096).
+    The keys are torchvision's. `c1` .. `c5` are the activations before each pooling (strides 1, 2, 4, 8, 16), `p1` ..
+    `p5` those behind it, `pool1_indices` .. where the maxima stood. `pooled` is the last hidden layer (fc7, 4096).
 
     Args:
         repeats: convolutions before each of the five poolings.

@@ -1,17 +1,34 @@
 """What several training processes have to agree on; every function is a no-op with one process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+_alone = ContextVar("alone", default=False)
+
 
 def world_size() -> int:
-    """Tell how many processes train together.
+    """Tell how many processes compute together.
 
     Returns:
-        1 outside of torchrun.
+        1 outside of torchrun, and inside of `alone`.
     """
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    together = dist.is_available() and dist.is_initialized() and not _alone.get()
+    return dist.get_world_size() if together else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Do inside what the other processes do not: waiting for them there would never end."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
 
 
 @torch.no_grad()

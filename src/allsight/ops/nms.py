@@ -64,7 +64,7 @@ def _greedy(boxes: NDArray[np.float64], labels: Indices, threshold: float) -> In
     """Return the positions kept of boxes that are sorted by falling score."""
     count = len(boxes)
     sweep = _Sweep(boxes, labels, threshold)
-    alive = _first_without_area(sweep.areas, labels)
+    alive = _first_without_area(sweep.areas, labels) if sweep.threshold < 1 else np.ones(count, dtype=bool)
     start, length = 0, _FIRST_BLOCK
     while start < count:
         stop = min(start + length, count)

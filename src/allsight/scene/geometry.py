@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from allsight.scene.masks import Masks
 from allsight.scene.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -165,6 +166,9 @@ def merge(first: "Scene", second: "Scene") -> "Scene":
         if name in ("crowd", "difficult", "weak") and (one is None) != (two is None):
             one = torch.zeros(len(first), dtype=torch.bool) if one is None else one
             two = torch.zeros(len(second), dtype=torch.bool) if two is None else two
+        if name == "masks" and (one is None) != (two is None):
+            one = Masks.blank(len(first), first.size) if one is None else one
+            two = Masks.blank(len(second), first.size) if two is None else two
         changes[name] = None if one is None or two is None else _join(one, two)
     if changes["labels"] is not None and len(classes):
         changes["labels"] = torch.cat([_relabel(first, classes), _relabel(second, classes)])

@@ -53,12 +53,14 @@ def _objects_to_json(scene: "Scene") -> list[dict[str, Any]]:
     if scene.weak is not None:
         columns["located"] = ["activation" if weak else "box" for weak in scene.weak.tolist()]
     if scene.masks is not None:
-        columns["mask"] = scene.masks.to_rle()
+        codes = zip(scene.masks.to_rle(), scene.masks.area().tolist(), strict=True)
+        columns["mask"] = [code if area else None for code, area in codes]
     if scene.keypoints is not None:
         columns["keypoints"] = [[[_number(x, 2) for x in point] for point in each] for each in scene.keypoints.tolist()]
     for key, column in columns.items():
         for item, entry in zip(objects, column, strict=True):
-            item[key] = entry
+            if entry is not None:
+                item[key] = entry
     return objects
 
 
@@ -114,8 +116,9 @@ def _objects_from_json(
             fields[name] = torch.tensor([item[key] for item in objects], dtype=dtype)
     if "located" in keys:
         fields["weak"] = torch.tensor([item["located"] == "activation" for item in objects])
-    if "mask" in keys:
-        fields["masks"] = Masks.from_rle([item["mask"] for item in objects], size)
+    if any("mask" in item for item in objects):
+        known = (Masks.from_rle([i["mask"]], size) if "mask" in i else Masks.blank(1, size) for i in objects)
+        fields["masks"] = Masks.cat(list(known))
     return fields
 
 

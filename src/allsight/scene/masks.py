@@ -43,9 +43,9 @@ class Masks:
         return (self.windows[:, 2] - self.windows[:, 0]) * (self.windows[:, 3] - self.windows[:, 1])
 
     @classmethod
-    def empty(cls, size: tuple[int, int]) -> "Masks":
-        """Return no masks at all on a picture of `size`."""
-        return cls(torch.zeros(0, dtype=torch.bool), torch.zeros((0, 4), dtype=torch.int64), size)
+    def blank(cls, count: int, size: tuple[int, int]) -> "Masks":
+        """Return `count` masks that cover nothing, on a picture of `size`: instances whose outline is not known."""
+        return cls(torch.zeros(0, dtype=torch.bool), torch.zeros((count, 4), dtype=torch.int64), size)
 
     @classmethod
     def from_dense(cls, dense: Tensor) -> "Masks":
@@ -63,7 +63,7 @@ class Masks:
             codes: N dictionaries with "size" and "counts" (text, bytes or a list of runs).
             size: (height, width) of the picture; every code must be of this size.
         """
-        parts = [cls.empty(size)]
+        parts = [cls.blank(0, size)]
         for code in codes:
             if tuple(code["size"]) != tuple(size):
                 raise AnnotationError(

@@ -159,7 +159,8 @@ class Scene:
         """Return what this scene and another one of the same picture say together.
 
         Instances of both are joined: vocabularies are united, and instance fields that only one side has are dropped
-        unless they have a natural default (crowd, difficult and weak: no). Elsewhere, what `other` says wins.
+        unless they have a natural default (crowd, difficult and weak: no; masks: blank). Elsewhere, what `other`
+        says wins.
         """
         return geometry.merge(self, other)
 

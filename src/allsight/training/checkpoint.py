@@ -13,7 +13,8 @@ from allsight.files import atomic
 
 
 class Checkpoints:
-    """The two checkpoints of a run: `last.pt`, all that is needed to go on, and `best.pt`, the weights that scored best.
+    """The two checkpoints of a run: `last.pt`, all that is needed to go on, and `best.pt`, the weights that scored
+    best.
 
     Args:
         folder: where they lie.
@@ -85,5 +86,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
     ]
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise WeightsError(f"{path}: belongs to another architecture ({problems[0]}{more}); build the model it was made with")
+        raise WeightsError(
+            f"{path}: belongs to another architecture ({problems[0]}{more}); build the model it was made with"
+        )
     module.load_state_dict(weights)

@@ -17,7 +17,8 @@ class ExponentialMovingAverage:
         module: the model, already on its device.
         decay: of the average once it is warm, 0 to 1.
 
-    Source: Polyak and Juditsky 1992; the warm-up is that of Tan and Le's EfficientNet training (tf.train.ExponentialMovingAverage).
+    Source: Polyak and Juditsky 1992; the warm-up is that of Tan and Le's EfficientNet training
+    (tf.train.ExponentialMovingAverage).
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -56,3 +57,8 @@ class ExponentialMovingAverage:
         self.updates = state["updates"]
         for name, tensor in self.average.items():
             tensor.copy_(state["average"][name])
+
+    @torch.no_grad()
+    def copy_into_module(self) -> None:
+        """Give the module the averaged weights for good."""
+        torch._foreach_copy_(list(self.live.values()), list(self.average.values()))

@@ -10,8 +10,8 @@ from types import FrameType, TracebackType
 class Interrupt:
     """Inside this context the first Ctrl-C raises KeyboardInterrupt, but never in the middle of what is `held`.
 
-    Half a step saved could not be gone on from. Every further Ctrl-C is ignored while the first one's checkpoint is written.
-    Of several processes the leader decides; the others go on until its absence breaks their next exchange.
+    Half a step saved could not be gone on from. Every further Ctrl-C is ignored while the first one's checkpoint is
+    written. Of several processes the leader decides; the others go on until its absence breaks their next exchange.
     Outside of the main thread, where Python handles no signals, nothing changes.
 
     Args:

@@ -25,7 +25,8 @@ class TrainingData(Protocol):
 
 
 class _Guarded:
-    """Carries our own errors out of a worker as values: raised there, their one line would come wrapped in a traceback."""
+    """Carries our own errors out of a worker as values: raised there, their one line would come wrapped in a
+    traceback."""
 
     def __init__(self, data: TrainingData, collate: Callable[[list], Any]) -> None:
         self.data, self.collate = data, collate

@@ -15,7 +15,8 @@ class Log:
 
     Args:
         folder: of the run.
-        keep: bytes of an earlier log to go on from; what was written after the checkpoint is cut off, since it happens again.
+        keep: bytes of an earlier log to go on from; what was written after the checkpoint is cut off, since it happens
+            again.
         tensorboard: also write events to `folder/tensorboard`.
         enabled: false in all processes but one.
 
@@ -48,7 +49,9 @@ class Log:
         try:
             self.file.write((json.dumps(_finite(record)) + "\n").encode())
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror or error}); make room and resume") from error
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror or error}); make room and resume"
+            ) from error
         if self.events:
             for name, value in _flat(record):
                 self.events.add_scalar(name, value, record["step"])

@@ -36,7 +36,7 @@ class ProgressBar:
         """
         self.done += 1
         if self.bar:
-            self.bar.update(self.task, advance=1, **({"description": text} if text else {}))
+            self.bar.update(self.task, advance=1, description=text or self.bar.tasks[0].description)
         elif self.enabled and text and (time.monotonic() - self.printed > self.every or self.done == self.total):
             self.printed = time.monotonic()
             left = (self.printed - self.started) / (self.done - self.first) * (self.total - self.done)

@@ -17,17 +17,17 @@ class Key(NamedTuple):
     """
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]
 
 
 class EpochSampler(Sampler[list[Key]]):
     """Batches of keys, shuffled anew in every epoch.
 
-    The k-th *global* batch is the k-th run of `batch_size` examples in the epoch's order, whatever the number of processes;
-    each process takes an equal part of it, cut once more into `accumulate` parts that follow each other. So two processes see
-    the same global batches as one. A last batch that would not be full is dropped (the next epoch's order is another,
-    nobody is left out for good). A data set smaller than one batch is gone through as often as one batch needs, and each
-    pass has an epoch number of its own, so that no two views of a picture are the same.
+    The k-th *global* batch is the k-th run of `batch_size` examples in the epoch's order, whatever the number of
+    processes; each process takes an equal part of it, cut once more into `accumulate` parts that follow each other. So
+    two processes see the same global batches as one. A last batch that would not be full is dropped (the next epoch's
+    order is another, nobody is left out for good). A data set smaller than one batch is gone through as often as one
+    batch needs, and each pass has an epoch number of its own, so that no two views of a picture are the same.
 
     Args:
         length: examples in the data set.
@@ -47,7 +47,7 @@ class EpochSampler(Sampler[list[Key]]):
             raise TrainingError("there is no usable example to train on; run `allsight check` on the data")
         if batch_size < 1 or batch_size % (ranks * accumulate):
             raise TrainingError(
-                f"a batch of {batch_size} cannot be shared evenly by {ranks} processes x {accumulate} accumulated parts; "
+                f"a batch of {batch_size} cannot be shared evenly by {ranks} processes x {accumulate} parts; "
                 f"choose a multiple of {ranks * accumulate}"
             )
         self.length, self.batch_size, self.seed = length, batch_size, seed

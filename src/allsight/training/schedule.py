@@ -16,7 +16,8 @@ def warmup_cosine(step: int, total: int, warmup: int = 0) -> float:
     Returns:
         (step + 1) / warmup during the rise, afterwards (1 + cos(pi t)) / 2 with t = (step - warmup) / (total - warmup).
 
-    Source: Goyal et al. 2017 (arXiv:1706.02677), section 2.2; Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5.
+    Source: Goyal et al. 2017 (arXiv:1706.02677), section 2.2; Loshchilov and Hutter 2017 (arXiv:1608.03983), equation
+    5.
     """
     if step < warmup:
         return (step + 1) / warmup

@@ -11,7 +11,8 @@ from allsight.errors import TrainingError
 class TrainingStep(nn.Module):
     """A system whose forward is its loss.
 
-    This is what the loop calls and what DistributedDataParallel wraps: it synchronises gradients only of what passes through
+    This is what the loop calls and what DistributedDataParallel wraps: it synchronises gradients only of what passes
+        through
     the wrapper's forward. A system that needs another step subclasses this.
 
     Args:
@@ -32,13 +33,15 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Sort the learnable parameters of a module into groups for an optimiser.
 
-    Biases and the scales of norms (everything with fewer than two dimensions) get no weight decay; frozen parameters are left out.
+    Biases and the scales of norms (everything with fewer than two dimensions) get no weight decay; frozen parameters
+    are left out.
 
     Args:
         module: what is to learn.
         learning_rate: of whatever no prefix names.
         weight_decay: of the weights proper.
-        multipliers: from a prefix of parameter names to a factor on the learning rate; the longest prefix that fits decides.
+        multipliers: from a prefix of parameter names to a factor on the learning rate; the longest prefix that fits
+            decides.
 
     Returns:
         groups with `params`, `lr` and `weight_decay`.

@@ -6,8 +6,8 @@ from math import isfinite
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import send_to_device
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.utils import send_to_device  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
@@ -52,8 +52,8 @@ class Update:
             the named losses and their sum as `loss`: means over parts and processes, on the device, not waited for.
 
         Raises:
-            TrainingError: loss or gradients are not finite. On the CPU the weights are then untouched; on an accelerator the news
-                arrives a step late, and the checkpoint before it is the one to go on from.
+            TrainingError: loss or gradients are not finite. On the CPU the weights are then untouched; on an
+                accelerator the news arrives a step late, and the checkpoint before it is the one to go on from.
         """
         terms = [self._backward(part, len(parts), last=part is parts[-1]) for part in parts]
         names = list(terms[0])
@@ -83,8 +83,8 @@ class Update:
 class FiniteWatch:
     """Stops a training whose loss or gradients are not finite, without making the host wait for a GPU.
 
-    On the CPU values are there at once. From a GPU they are copied while the next step is computed, and looked at when that
-    step has been queued; `settle` looks at once, before anything is saved.
+    On the CPU values are there at once. From a GPU they are copied while the next step is computed, and looked at when
+    that step has been queued; `settle` looks at once, before anything is saved.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,8 @@ class FiniteWatch:
         """Examine what is still under way.
 
         Raises:
-            TrainingError: naming the files of the parts whose own loss is not finite; of all parts where only the gradient is not.
+            TrainingError: naming the files of the parts whose own loss is not finite; of all parts where only the
+                gradient is not.
         """
         if self.pending is None:
             return
@@ -126,4 +127,6 @@ class FiniteWatch:
             raise TrainingError("the loss is not finite in another process, which names the files")
         what = "the gradient" if isfinite(loss) else "the loss"
         files = ", ".join(str(name) for part in guilty or names for name in part) or "a batch without names"
-        raise TrainingError(f"{what} is not finite on {files}; run `allsight check` on the data or lower the learning rate")
+        raise TrainingError(
+            f"{what} is not finite on {files}; run `allsight check` on the data or lower the learning rate"
+        )

@@ -17,8 +17,8 @@ from allsight.files import atomic
 def read_state(path: str | Path) -> dict[str, Tensor]:
     """Read named tensors from a safetensors file or a torch pickle, on the CPU.
 
-    A pickle is read with weights_only=True: it may hold tensors and plain containers, nothing in it is executed. A pickle
-    that wraps its tensors under "state_dict" or "model" is unwrapped.
+    A pickle is read with weights_only=True: it may hold tensors and plain containers, nothing in it is executed. A
+    pickle that wraps its tensors under "state_dict" or "model" is unwrapped.
 
     Args:
         path: a file; its content decides which form it has, not its suffix.
@@ -75,7 +75,7 @@ def write_state(path: str | Path, state: Mapping[str, Tensor], half: bool = Fals
 
     Args:
         path: the file to write.
-        state: tensor by name; tensors that share memory are written once each.
+        state: tensor by name; tensors that share memory are each written in full.
         half: store floating tensors as float16, half the size.
 
     Raises:

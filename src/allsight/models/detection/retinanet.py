@@ -56,6 +56,14 @@ def retinanet_narrow(
         anchor_size: side of the square anchor of scale 1, in strides. Less than the paper's 4, because pictures of
             320 pixels show smaller objects than pictures of 800.
     """
+    neck, head = narrow_parts(trunk, classes, channels=channels, depth=depth, anchor_size=anchor_size)
+    return Vision(trunk=_without_classifier(trunk), neck=neck, heads={"objects": head})
+
+
+def narrow_parts(
+    trunk: Trunk, classes: Vocabulary, *, channels: int, depth: int, anchor_size: float = 3.0
+) -> tuple[FeaturePyramid, DenseHead]:
+    """Return the pyramid and the head of `retinanet_narrow`, for systems that put them beside other heads."""
     neck = FeaturePyramid({name: trunk.channels[name] for name in TRUNK_MAPS}, channels, block=DepthwiseSeparable)
     levels = len(neck.outputs)
     anchors = Anchors(_strides(trunk, levels), size=anchor_size)
@@ -72,7 +80,7 @@ def retinanet_narrow(
         box_loss=giou,
     )
     set_prior(head.classification)
-    return Vision(trunk=_without_classifier(trunk), neck=neck, heads={"objects": head})
+    return neck, head
 
 
 def _strides(trunk: Trunk, levels: int) -> list[int]:

@@ -1,0 +1,202 @@
+"""COCO: one JSON file a split.
+
+    root/annotations/instances_train2017.json   root/train2017/NAME.jpg        (as COCO itself)
+    root/annotations/train.json                 root/images/[train/]NAME.jpg
+    root/train/_annotations.coco.json           root/train/NAME.jpg            (as Roboflow exports)
+
+Sparse category ids are mapped to labels by the Vocabulary, in the order of the ids. Masks are drawn when a scene is
+asked for. Captions are read too where `captions_SPLIT.json` lies beside the instances.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allsight.data.assemble import Table, assemble, measured
+from allsight.data.dataset import Dataset, Problem
+from allsight.errors import AnnotationError
+from allsight.scene import Vocabulary
+
+_KINDS = ("instances_", "person_keypoints_", "captions_", "panoptic_", "image_info_", "stuff_")
+
+
+def coco_splits(root: str | Path) -> dict[str, Path]:
+    """Return the instance file of every split of a COCO folder, or of the JSON file itself; empty if it is no COCO."""
+    root = Path(root)
+    if root.is_file():
+        return {_split_name(root): root} if root.suffix.lower() == ".json" else {}
+    files = [*sorted(root.glob("annotations/*.json")), *sorted(root.glob("*/_annotations.coco.json"))]
+    files = files or [path for path in sorted(root.glob("*.json")) if not path.name.startswith("panoptic")]
+    instances = [path for path in files if path.name.startswith("instances_")]
+    others = [path for path in files if not path.name.startswith(_KINDS)]
+    return {_split_name(path): path for path in (instances or others)}
+
+
+def _split_name(path: Path) -> str:
+    if path.name == "_annotations.coco.json":
+        return path.parent.name
+    for kind in _KINDS:
+        if path.name.startswith(kind):
+            return path.stem.removeprefix(kind)
+    return path.stem
+
+
+def read_coco(root: str | Path, split: str = "") -> Dataset:
+    """Read one COCO JSON file.
+
+    Args:
+        root: the data set's folder, or the JSON file itself.
+        split: one of `coco_splits(root)`; may be empty if there is only one.
+
+    Raises:
+        AnnotationError: no such file, broken JSON or no list of images in it. A broken record is a problem only.
+    """
+    files = coco_splits(root)
+    if split not in files and not (len(files) == 1 and not split):
+        there = ", ".join(files) or "none"
+        raise AnnotationError(f"{root}: has no COCO annotations of {split!r}; there are: {there}")
+    file = files[split] if split else next(iter(files.values()))
+    value = _load(file)
+    classes, keypoints = _vocabularies(value.get("categories"), file)
+    problems: list[Problem] = []
+    table, owners = _pictures(value["images"], file, problems)
+    _add_annotations(table, owners, value.get("annotations", ()), classes, len(keypoints or ()), file, problems)
+    _add_captions(table, owners, file)
+    examples, found = assemble(table, classes)
+    if keypoints is not None:
+        for example in examples:
+            object.__setattr__(example, "annotation", example.annotation.with_(keypoint_classes=keypoints))
+    home = file.parent.parent if file.parent.name == "annotations" else file.parent
+    return Dataset(tuple(examples), classes, problems=(*problems, *found), name=home.name, split=split)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_bytes())
+    except OSError as error:
+        raise AnnotationError(f"{file}: cannot be read ({error.strerror}); check the path") from None
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{file}: is not valid JSON ({error}); export it again") from None
+    if not isinstance(value, dict) or not isinstance(value.get("images"), list):
+        raise AnnotationError(f"{file}: has no list of images; give annotations in COCO form")
+    return value
+
+
+def _vocabularies(categories: Any, file: Path) -> tuple[Vocabulary, Vocabulary | None]:
+    try:
+        ranked = sorted({int(c["id"]): c for c in categories}.items())
+        points = next((tuple(c["keypoints"]) for _, c in ranked if c.get("keypoints")), None)
+        classes = Vocabulary(tuple(str(c["name"]) for _, c in ranked), tuple(number for number, _ in ranked))
+        return classes, None if points is None else Vocabulary(points)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise AnnotationError(f"{file}: its categories are not as COCO has them ({error!r}); export it again") from None
+
+
+def _pictures(images: list[Any], file: Path, problems: list[Problem]) -> tuple[Table, dict[Any, int]]:
+    """Return a table of the pictures that can be used and the position of each image id in it."""
+    table = Table()
+    owners: dict[Any, int] = {}
+    folders = _folders(file)
+    for item in images:
+        try:
+            number, name = item["id"], str(item["file_name"])
+            said = (int(item["height"]), int(item["width"])) if item.get("height") and item.get("width") else None
+        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
+            problems.append(Problem("broken annotation", str(file), f"an image is not as COCO has it ({error!r})"))
+            continue
+        path = next((folder / name for folder in folders if (folder / name).is_file()), folders[0] / name)
+        owners.setdefault(number, -1)
+        size = measured(path, said, problems)
+        if size is None:
+            continue
+        owners[number] = len(table.paths)
+        table.paths.append(path)
+        table.sizes.append(size)
+    table.where = [str(file)] * len(table.paths)
+    return table, owners
+
+
+def _folders(file: Path) -> list[Path]:
+    """Return the places where the pictures of an annotation file usually lie, likeliest first."""
+    split = _split_name(file)
+    plain = split.rstrip("0123456789")
+    home = file.parent.parent if file.parent.name == "annotations" else file.parent
+    names = [f"images/{split}", split, f"images/{plain}", plain, "images", "JPEGImages", "."]
+    folders = [home / name for name in names if (home / name).is_dir()]
+    return [*folders, file.parent]
+
+
+def _add_annotations(
+    table: Table,
+    owners: dict[Any, int],
+    annotations: Iterable[Any],
+    classes: Vocabulary,
+    keypoints: int,
+    file: Path,
+    problems: list[Problem],
+) -> None:
+    labels = {number: label for label, number in enumerate(classes.ids)}
+    names = dict(zip(classes.ids, classes.names, strict=True))
+    crowd: list[bool] = []
+    area: list[float] = []
+    outlines: list[Any] = []
+    points: list[list[float]] = []
+    for item in annotations:
+        try:
+            owner = owners[item["image_id"]]
+            x, y, width, height = (float(v) for v in item["bbox"])
+            number = int(item["category_id"])
+            size = float(item.get("area", abs(width * height)))
+            is_crowd = bool(item.get("iscrowd", 0))
+            place = [float(v) for v in item.get("keypoints") or [0.0] * (3 * keypoints)] if keypoints else []
+            if len(place) != 3 * keypoints:
+                raise ValueError(f"{len(place)} numbers for {keypoints} keypoints")
+        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
+            which = item.get("id") if isinstance(item, dict) else item
+            text = f"annotation {which} is not as COCO has it ({error!r}); dropped"
+            problems.append(Problem("broken annotation", str(file), text))
+            continue
+        if owner < 0:
+            continue  # its picture is a problem already
+        table.owners.append(owner)
+        table.boxes.append((x, y, x + width, y + height))
+        table.labels.append(labels.get(number, -1))
+        table.classes.append(names.get(number, f"id {number}"))
+        crowd.append(is_crowd)
+        area.append(size)
+        outlines.append(_outline(item.get("segmentation"), table.sizes[owner]))
+        points.append(place)
+    table.columns = {"crowd": crowd, "area": area}
+    if any(outline is not None for outline in outlines):
+        table.outlines = outlines
+    if keypoints:
+        table.columns["keypoints"] = np.asarray(points, dtype=np.float32).reshape(-1, keypoints, 3)
+
+
+def _outline(segmentation: Any, size: tuple[int, int]) -> Any:
+    """Return polygon rings or a run-length code that can be drawn on a picture of `size`, else None."""
+    if isinstance(segmentation, dict):
+        fits = list(segmentation.get("size", ())) == list(size) and isinstance(segmentation.get("counts"), str | list)
+        return segmentation if fits else None
+    if not isinstance(segmentation, list):
+        return None
+    rings = [r for r in segmentation if isinstance(r, list) and len(r) >= 6 and len(r) % 2 == 0 and _finite(r)]
+    return rings or None
+
+
+def _finite(ring: list[Any]) -> bool:
+    return all(isinstance(v, int | float) for v in ring) and bool(np.isfinite(ring).all())
+
+
+def _add_captions(table: Table, owners: dict[Any, int], file: Path) -> None:
+    beside = file.with_name(f"captions_{_split_name(file)}.json")
+    if not file.name.startswith("instances_") or not beside.is_file():
+        return
+    captions: list[list[str]] = [[] for _ in table.paths]
+    for item in _load(beside).get("annotations", ()):
+        if isinstance(item, dict) and owners.get(item.get("image_id"), -1) >= 0:
+            captions[owners[item["image_id"]]].append(str(item.get("caption", "")).strip())
+    table.pictures["captions"] = [tuple(each) for each in captions]

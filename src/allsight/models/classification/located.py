@@ -1,0 +1,67 @@
+"""Tags with a place: objects located from the classifier's own activation map, without box labels."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from allsight.models.classification.tags import TagHead
+from allsight.models.explanations import class_activation_map, locate
+from allsight.models.vision import Features
+from allsight.scene import Frame, Masks, Scene, Vocabulary
+
+
+class LocatedOutputs(NamedTuple):
+    """logits (B, C), the pooled vector (B, D), and the map (B, D, h, w) that was pooled."""
+
+    logits: Tensor
+    pooled: Tensor
+    features: Tensor
+
+
+class LocatedTagHead(TagHead):
+    """A classifier on the average of a map, which also says where its best tags are (Zhou et al. 2016, section 2).
+
+    Args:
+        source: the trunk's last map.
+        classifier: the linear layer behind the average.
+        classes: its names.
+        most: tags that are located at most.
+        threshold: probability from which a tag is located.
+    """
+
+    classifier: nn.Linear
+
+    def __init__(
+        self, *, source: str, classifier: nn.Linear, classes: Vocabulary, most: int = 2, threshold: float = 0.3
+    ) -> None:
+        super().__init__(source=source, classifier=classifier, classes=classes)
+        self.most = most
+        self.threshold = threshold
+
+    def forward(self, features: Features, frames: Sequence[Frame]) -> LocatedOutputs:  # type: ignore[override]
+        """Return logits, the pooled vector and the map; padding takes part in the average as it did in training."""
+        feature = features[self.inputs[0]]
+        pooled = feature.mean(dim=(-2, -1))
+        return LocatedOutputs(self.classifier(pooled), pooled, feature)
+
+    def decode(self, outputs: LocatedOutputs, frames: Sequence[Frame]) -> list[Scene]:  # type: ignore[override]
+        """Return tags, and for the best of them a weak box with a mask, in original pixels."""
+        scenes = []
+        for row, feature, frame in zip(self.probabilities(outputs), outputs.features, frames, strict=True):  # type: ignore[arg-type]
+            best, labels = row.topk(min(self.most, len(row)))
+            labels = labels[best >= self.threshold]
+            heat = class_activation_map(feature.float().expand(len(labels), -1, -1, -1), self.classifier.weight[labels])
+            places = [locate(one.cpu(), frame.padded) for one in heat]
+            found = Scene(
+                frame.padded,
+                boxes=torch.stack([box for box, _ in places]) if places else torch.zeros(0, 4),
+                labels=labels.cpu(),
+                scores=row[labels].cpu(),
+                weak=torch.ones(len(places), dtype=torch.bool),
+                masks=Masks.from_dense(torch.stack([m for _, m in places])) if places else Masks.blank(0, frame.padded),
+                object_classes=self.classes,
+            )
+            scenes.append(frame.to_original(found).with_(tags=row.cpu(), tag_classes=self.classes))
+        return scenes

@@ -1,0 +1,38 @@
+"""The one explicit table: name -> "module:builder". Text, so that help needs no torch."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from allsight.errors import ModelError
+
+SYSTEMS = {
+    "retinanet": "allsight.models.detection.retinanet:retinanet",
+    "retinanet_narrow": "allsight.models.detection.retinanet:retinanet_narrow",
+    "classifier": "allsight.models.classification.tags:classifier",
+    "everyday": "allsight.models.everyday:everyday",
+}
+
+TRUNKS = {
+    **{name: f"allsight.backbones.efficientnet_lite:{name}" for name in (f"efficientnet_lite{i}" for i in range(3))},
+    **{name: f"allsight.backbones.resnet:{name}" for name in (f"resnet{i}" for i in (18, 34, 50, 101, 152))},
+    **{f"vgg{i}{norm}": f"allsight.backbones.vgg:vgg{i}{norm}" for i in (11, 13, 16, 19) for norm in ("", "_bn")},
+    "googlenet": "allsight.backbones.googlenet:googlenet",
+    "inception_v3": "allsight.backbones.inception:inception_v3",
+}
+
+PARTS = {"vocabulary": "allsight.scene:Vocabulary"}
+
+
+def builder(name: str) -> Callable[..., Any]:
+    """Return the function behind a name.
+
+    Raises:
+        ModelError: no system, trunk or part is called so.
+    """
+    table = {**SYSTEMS, **TRUNKS, **PARTS}
+    if name not in table:
+        raise ModelError(f"no system or trunk is called {name!r}; there are {', '.join(table)}")
+    module, _, function = table[name].partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found

@@ -1,0 +1,109 @@
+"""A small system, data that are a function of the key, and runs that tests can start as a process of their own."""
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from allsight.ops.distributed import mean_over_ranks
+from allsight.training import FitConfig, FitResult, Key, TrainingStep, fit, generator, parameter_groups
+
+
+@dataclass
+class Batch:
+    names: list[str]
+    pictures: Tensor
+    targets: Tensor
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        return Batch(self.names, self.pictures.to(device), self.targets.to(device))
+
+
+@dataclass
+class Points:
+    """Pictures of noise, the noise "augmented" anew in each epoch; a picture's number of positives is its own."""
+
+    length: int = 22
+    poisoned: int | None = None
+    poisoned_epoch: int = 0
+    pause: float = 0.0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        time.sleep(self.pause)
+        picture = torch.randn(1, 6, 6, generator=generator(7, key.epoch, key.index))
+        target = torch.rand(3, generator=generator(8, key.index)).round()
+        if key.index == self.poisoned and key.epoch == self.poisoned_epoch:
+            picture[0, 2, 3] = float("nan")
+        return {"name": f"{key.index}.png", "picture": picture, "target": target}
+
+
+def collate(examples: list[dict[str, Any]]) -> Batch:
+    names = [example["name"] for example in examples]
+    pictures, targets = (torch.stack([example[key] for example in examples]) for key in ("picture", "target"))
+    return Batch(names, pictures, targets)
+
+
+class Toy(nn.Module):
+    def __init__(self, dropout: float = 0.3, norm: bool = True, mean: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(1, 8, 3)
+        self.norm = nn.BatchNorm2d(8) if norm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(8 * 16, 3)
+        self.mean = mean
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.head(self.dropout(self.norm(self.conv(pictures)).relu().flatten(1)))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        scores = self(batch.pictures)
+        sums = nn.functional.binary_cross_entropy_with_logits(scores, batch.targets, reduction="none")
+        positives = torch.tensor(float(len(scores))) if self.mean else mean_over_ranks(batch.targets.sum())
+        return {"hit": (sums * batch.targets).sum() / positives, "miss": (sums * (1 - batch.targets)).sum() / positives}
+
+
+def train(out: Path, *, data: Points | None = None, toy: Toy | None = None, resume: bool = False, **settings: Any):
+    """Train a toy; gives the result and the system."""
+    toy = toy or Toy()
+    step = TrainingStep(toy)
+    optimizer = torch.optim.AdamW(parameter_groups(step, 0.02, 0.01))
+    defaults = {"epochs": 4, "batch_size": 4, "warmup": 3, "ema_decay": 0.9, "log_every": 3, "clip_norm": 1.0}
+    config = FitConfig(**{**defaults, "checkpoint_seconds": 0.0, **settings})
+
+    def evaluate(system: nn.Module) -> dict[str, float]:
+        batch = collate([Points()[Key(0, index)] for index in range(8)])
+        return {"score": -sum(system.loss(batch).values()).item()}
+
+    result: FitResult = fit(
+        step,
+        {"all": optimizer},
+        data or Points(),
+        config=config,
+        out=out,
+        collate=collate,
+        evaluate=evaluate,
+        resume=resume,
+    )
+    return result, toy
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument(
+        "--plain", action="store_true", help="no dropout and no batch norm, as equality over processes needs"
+    )
+    given = parser.parse_args()
+    system = Toy(dropout=0.0, norm=False) if given.plain else None
+    train(given.out, data=Points(pause=given.pause), toy=system, resume=given.resume, workers=given.workers)
