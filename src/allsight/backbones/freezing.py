@@ -27,10 +27,10 @@ def freeze(trunk: Trunk, until: str | None) -> None:
     names = list(stages)
     trunk.frozen = frozenset(names[: names.index(until) + 1] if until else ())
     for name, modules in stages.items():
-        for module in modules:
-            for part in module.modules():
-                for parameter in part.parameters(recurse=False):
-                    parameter.requires_grad_(name not in trunk.frozen and not isinstance(part, FrozenBatchNorm2d))
+        for part in (part for module in modules for part in module.modules()):
+            learns = name not in trunk.frozen and not isinstance(part, FrozenBatchNorm2d)
+            for parameter in part.parameters(recurse=False):
+                parameter.requires_grad_(learns)
     trunk.train(trunk.training)
 
 
@@ -64,9 +64,9 @@ def freeze_batch_norm(module: nn.Module) -> None:
 def dilate(trunk: Trunk, output_stride: int) -> None:
     """Keep the last stages on a finer grid: dilated convolutions in place of strided ones, with the same weights.
 
-    Every `output_stride / stride`-th cell of the finer map is exactly the cell of the strided map (Yu and Koltun 2016;
-    Chen et al. 2017, "Rethinking Atrous Convolution", section 3.1). VGG's poolings go altogether, as in Yu and
-    Koltun, section 4.
+    Where the grid gets n times finer, each n-th cell, from the first on, is exactly the strided net's (Chen et al. 2017,
+    "Rethinking Atrous Convolution", section 3.1); in EfficientNet-Lite from the n-th on, as its strided convolutions
+    look to the right and below. VGG's poolings go altogether, as in Yu and Koltun 2016, section 4.
 
     Args:
         trunk: changed in place: its layers and `strides`.
@@ -80,7 +80,7 @@ def dilate(trunk: Trunk, output_stride: int) -> None:
         known = sorted(set(trunk.strides.values()))
         raise ModelError(f"{type(trunk).__name__} cannot be dilated to stride {output_stride}; take one of {known}")
     coarse = [stage for stage in trunk.plan if stage.stride is not None and stage.stride > output_stride]
-    main = [stage for stage in coarse if stage.source is None]
+    main = [stage for stage in coarse if not stage.side]
     layers = {
         path: layer
         for name in dict.fromkeys(name for stage in main for name in stage.modules)

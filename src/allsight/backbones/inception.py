@@ -131,7 +131,7 @@ class InceptionV3(Trunk):
                 Stage("c2", ("maxpool1", "Conv2d_3b_1x1", "Conv2d_4a_3x3"), 192, 4),
                 Stage("c3", ("maxpool2", *groups["5"]), 288, 8),
                 Stage("c4", groups["6"], 768, 16),
-                Stage("aux", ("AuxLogits",), 1000, source="c4"),
+                Stage("aux", ("AuxLogits",), 1000, side=True),
                 Stage("c5", groups["7"], 2048, 32),
                 Stage("pooled", ("avgpool",), 2048),
                 Stage("logits", ("dropout", "fc"), 1000),

@@ -24,15 +24,15 @@ class Stage(NamedTuple):
         modules: dotted names of the trunk's submodules, run one after the other.
         channels: channels of the result (length of the vector where the result is one).
         stride: pixels of the picture per cell of the result, None where the result is a vector.
-        source: the stage that a side branch (an auxiliary classifier, pooling indices) starts from; None on the main
-            path, where a stage goes on from the one before.
+        side: a side branch (an auxiliary classifier, pooling indices): reads the result of the stage before it on the
+            main path, which goes on from there as if the branch were not.
     """
 
     name: str
     modules: tuple[str, ...]
     channels: int
     stride: int | None = None
-    source: str | None = None
+    side: bool = False
 
 
 class Trunk(nn.Module):
@@ -60,7 +60,7 @@ class Trunk(nn.Module):
         self.lay(stages)
 
     def lay(self, stages: Sequence[Stage]) -> None:
-        """Set the list of stages, and with it `channels` and `strides`; a side branch stands after its source."""
+        """Set the list of stages, and with it `channels` and `strides`; a side branch stands behind what it reads."""
         self.plan = tuple(stages)
         self.channels = {stage.name: stage.channels for stage in stages}
         self.strides = {stage.name: stage.stride for stage in stages if stage.stride is not None}
@@ -98,15 +98,14 @@ class Trunk(nn.Module):
         for stage in self.plan:
             if not waiting:
                 break
-            if stage.source is None:
-                main = result = self._run(stage, main)
-                source = stage.name
-            elif stage.name in waiting:
-                assert stage.source == source
-                result = self._run(stage, main)
+            if stage.side and stage.name not in waiting:
+                continue
+            result = self._run(stage, main)
             if stage.name in waiting:
                 found[stage.name] = result
                 waiting.remove(stage.name)
+            if not stage.side:
+                main = result
         return {name: found[name] for name in names}
 
     def _run(self, stage: Stage, x: Tensor) -> Tensor:
@@ -146,12 +145,13 @@ class Trunk(nn.Module):
 def initialise(module: nn.Module) -> None:
     """Start the weights of every convolution and linear layer for training from scratch.
 
-    Convolutions are normal with variance 2 / fan-out (He et al. 2015, section 2.2, the backward form), linear layers
-    normal with standard deviation 0.01 and zero bias.
+    Convolutions are normal with variance 2 / fan-out, where a group counts by itself (He et al. 2015, section 2.2, the
+    backward form), linear layers normal with standard deviation 0.01; biases are zero.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            fan_out = layer.weight[:, 0].numel() / layer.groups
+            nn.init.normal_(layer.weight, std=(2 / fan_out) ** 0.5)
         elif isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=0.01)
         if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:

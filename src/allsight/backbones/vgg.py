@@ -42,7 +42,7 @@ class VGG(Trunk):
             layers.append(nn.MaxPool2d(2, 2))
             stages += [
                 Stage(name, tuple(f"features.{n}" for n in range(start, end)), out, 2**i),
-                Stage(f"pool{i + 1}_indices", ("indices",), out, 2 ** (i + 1), source=name),
+                Stage(f"pool{i + 1}_indices", ("indices",), out, 2 ** (i + 1), side=True),
                 Stage(f"p{i + 1}", (f"features.{end}",), out, 2 ** (i + 1)),
             ]
         stages += [

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The command line: one file a command, one function each, whose arguments are the command's options."""

@@ -1,4 +1,4 @@
-"""Small pictures in one .npz file: arrays `images` (N, H, W, 3) or (N, H, W) uint8, `labels` (N,) and `classes` (C,)."""
+"""Small pictures in one .npz file: `images` (N, H, W, 3) or (N, H, W) uint8, `labels` (N,) and `classes` (C,)."""
 
 import zipfile
 from pathlib import Path

@@ -51,7 +51,7 @@ class Table:
     boxes: list[Sequence[float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
-    columns: dict[str, list[Any]] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
     outlines: list[Any] | None = None
     pictures: dict[str, list[Any]] = field(default_factory=dict)
     where: list[str] = field(default_factory=list)

@@ -1,7 +1,9 @@
 """`Dataset`: annotated pictures in memory, their pixels still on disk, and what was wrong with them."""
 
+import io
+import pickle
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,6 +112,11 @@ class Dataset:
     def __repr__(self) -> str:
         return f"Dataset({self.name}{'/' if self.split else ''}{self.split}, {len(self)} examples)"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        buffer = io.BytesIO()
+        _ArrayPickler(buffer).dump(tuple(getattr(self, f.name) for f in fields(self)))
+        return _restore, (buffer.getvalue(),)
+
     def subset(self, indices: Iterable[int], *, split: str | None = None) -> "Dataset":
         """Return the chosen examples, in the order of `indices`, perhaps as a split of another name."""
         chosen = tuple(self.examples[i] for i in indices)
@@ -158,3 +165,14 @@ def join(parts: list[Dataset]) -> Dataset:
     examples = tuple(example for part in parts for example in part.examples)
     problems = tuple(dict.fromkeys(problem for part in parts for problem in part.problems))
     return replace(first, examples=examples, problems=problems, split="")
+
+
+class _ArrayPickler(pickle.Pickler):
+    """Sends tensors to spawned workers as arrays: torch would open one shared-memory file for each of thousands."""
+
+    def reducer_override(self, item: Any) -> Any:
+        return (torch.from_numpy, (item.numpy().copy(),)) if type(item) is Tensor else NotImplemented
+
+
+def _restore(content: bytes) -> Dataset:
+    return Dataset(*pickle.loads(content))

@@ -58,8 +58,8 @@ class Batch:
         return Batch(self.pictures.pin_memory(), self.frames, self.scenes, self.names)
 
 
-# (the sample, all samples by index, how many there are, randomness) -> the sample as the model shall see it
-Transform = Callable[[Sample, "Callable[[int], Sample]", int, torch.Generator], Sample]
+# (the sample, a source of others drawn at random, randomness) -> the sample as the model shall see it
+Transform = Callable[[Sample, Callable[[], Sample], torch.Generator], Sample]
 
 
 def generator(seed: int, epoch: int, index: int) -> torch.Generator:
@@ -160,7 +160,12 @@ class TrainingSet(torch.utils.data.Dataset):
         sample = self.load(index)
         if self.transform is None:
             return sample
-        return self.transform(sample, self.load, len(self), generator(self.seed, epoch, index))
+        randomness = generator(self.seed, epoch, index)
+
+        def draw() -> Sample:
+            return self.load(int(torch.randint(len(self), (), generator=randomness)))
+
+        return self.transform(sample, draw, randomness)
 
     def load(self, index: int) -> Sample:
         """Return a sample before augmentation, from the cache if it is there."""

@@ -2,9 +2,9 @@
 
     root/Annotations/NAME.xml   root/JPEGImages/NAME.jpg   root/ImageSets/Main/SPLIT.txt   root/classes.txt (ours)
 
-Corners are taken as they are written, in continuous coordinates: so LabelImg, CVAT and most tools of today write them. Only
-files of the original challenge (their <database> says "The VOC2007 Database") count pixels from 1 and
-include the last one; there, 1 is subtracted from xmin and ymin. We write the first form.
+Corners are taken as they are written, in continuous coordinates: so LabelImg, CVAT and most tools of today write them.
+Only files of the original challenge (their <database> says "The VOC2007 Database") count pixels from 1 and include the
+last one; there, 1 is subtracted from xmin and ymin. We write the first form.
 """
 
 import xml.etree.ElementTree as ElementTree

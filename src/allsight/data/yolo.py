@@ -104,11 +104,10 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _classes(config: dict[str, Any], file: Path) -> Vocabulary:
-    names = config.get("names")
+    names: Any = config.get("names")
     try:
-        ranked = sorted(
-            (int(k), str(v)) for k, v in (names if isinstance(names, dict) else dict(enumerate(names))).items()
-        )  # type: ignore[arg-type]
+        numbered = names.items() if isinstance(names, dict) else enumerate(names)
+        ranked = sorted((int(number), str(name)) for number, name in numbered)
     except (TypeError, ValueError):
         raise AnnotationError(f"{file}: `names` is no list of classes; write `names: [cat, dog]`") from None
     return Vocabulary(tuple(name for _, name in ranked), tuple(number for number, _ in ranked))

@@ -10,6 +10,7 @@ import hotcoco
 import numpy as np
 import pycocotools.coco
 import pycocotools.cocoeval
+import torch
 from numpy.typing import NDArray
 
 from allsight.errors import AnnotationError
@@ -18,6 +19,7 @@ from allsight.scene import Scene, Vocabulary
 
 Kind = Literal["boxes", "masks"]
 Backend = Literal["auto", "hotcoco", "pycocotools"]
+_UNKNOWN = torch.tensor(torch.nan, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -135,16 +137,17 @@ class _Side:
 
 def _areas(scenes: Sequence[Scene], table: Columns, kind: Kind) -> Floats:
     """Return the annotated area of every row, else that of its mask, else (and for predicted boxes) that of its box."""
-    parts = [np.zeros(0)]
+    sides = table.boxes[:, 2:] - table.boxes[:, :2]
+    parts = []
     for scene in scenes:
         if scene.area is not None:
-            parts.append(scene.area.numpy())
+            parts.append(scene.area.double())
         elif scene.masks is not None and (kind == "masks" or scene.scores is None):
-            parts.append(scene.masks.area().numpy())
-        elif scene.boxes is not None:
-            sides = (scene.boxes[:, 2:] - scene.boxes[:, :2]).double()
-            parts.append((sides[:, 0] * sides[:, 1]).numpy())
-    return _of_rows(scenes, table, np.concatenate(parts)).astype(np.float64)
+            parts.append(scene.masks.area().double())
+        else:
+            parts.append(_UNKNOWN.expand(0 if scene.boxes is None else len(scene.boxes)))
+    stated = _of_rows(scenes, table, torch.cat(parts).numpy())
+    return np.where(np.isnan(stated), sides[:, 0] * sides[:, 1], stated)
 
 
 def _codes(scenes: Sequence[Scene], table: Columns) -> list[Any]:

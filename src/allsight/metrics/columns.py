@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from allsight.errors import AnnotationError
 from allsight.scene import Scene, Vocabulary
@@ -73,36 +76,36 @@ def class_names(truths: Sequence[Scene]) -> Vocabulary:
 
 def columns(scenes: Sequence[Scene], classes: Vocabulary) -> Columns:
     """Return the instances of `scenes` as columns, labels by `classes`; instances of other classes are left out."""
-    lookups: dict[Vocabulary, Integers] = {}
-    labels = [np.zeros(0, dtype=np.int64)]
-    for scene in scenes:
-        if scene.labels is None:
-            labels.append(np.zeros(len(scene), dtype=np.int64))
-        elif scene.object_classes is None or scene.object_classes == classes:
-            labels.append(scene.labels.numpy())
-        else:
-            names = scene.object_classes
-            if names not in lookups:
-                lookups[names] = np.array([classes.index(n) if n in classes else -1 for n in names], dtype=np.int64)
-            labels.append(lookups[names][scene.labels.numpy()])
-    counts = np.array([len(scene) for scene in scenes], dtype=np.int64)
+    counts = np.array([0 if scene.boxes is None else len(scene.boxes) for scene in scenes], dtype=np.int64)
+    pictures = np.repeat(np.arange(len(scenes)), counts)
+    labels = _gather(scenes, counts, "labels", torch.tensor(0))
+    vocabularies = list(dict.fromkeys(scene.object_classes or classes for scene in scenes))
+    if vocabularies != [classes]:
+        which = {vocabulary: i for i, vocabulary in enumerate(vocabularies)}
+        lookup = np.full((len(which), max(map(len, which), default=0) + 1), -1)
+        for vocabulary, i in which.items():
+            lookup[i, : len(vocabulary)] = [classes.index(n) if n in classes else -1 for n in vocabulary]
+        row = np.array([which[scene.object_classes or classes] for scene in scenes], dtype=np.int64)
+        labels = lookup[row[pictures], labels]
     table = Columns(
-        pictures=np.repeat(np.arange(len(scenes)), counts),
-        labels=np.concatenate(labels),
-        boxes=_gather(scenes, "boxes", 0).reshape(-1, 4).astype(np.float64),
-        scores=_gather(scenes, "scores", 1).astype(np.float64),
-        crowd=_gather(scenes, "crowd", 0).astype(bool),
-        difficult=_gather(scenes, "difficult", 0).astype(bool),
+        pictures=pictures,
+        labels=labels,
+        boxes=_gather(scenes, counts, "boxes", torch.zeros(4)).astype(np.float64),
+        scores=_gather(scenes, counts, "scores", torch.tensor(1.0)).astype(np.float64),
+        crowd=_gather(scenes, counts, "crowd", torch.tensor(False)),
+        difficult=_gather(scenes, counts, "difficult", torch.tensor(False)),
         rows=np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts),
     )
     known = (table.labels >= 0) & (table.labels < len(classes))
     return table if known.all() else table[known]
 
 
-def _gather(scenes: Sequence[Scene], name: str, default: float) -> NDArray[np.float32]:
-    parts = [np.zeros(0, dtype=np.float32)]
-    for scene in scenes:
-        value = getattr(scene, name)
-        filled = np.full(len(scene), default, dtype=np.float32) if value is None else value.numpy().reshape(-1)
-        parts.append(filled)
-    return np.concatenate(parts)
+def _gather(scenes: Sequence[Scene], counts: Integers, name: str, default: Tensor) -> NDArray[Any]:
+    """Return one field of all instances, the default where a Scene does not have it."""
+    values = [getattr(scene, name) for scene in scenes]
+    if all(value is None for value in values):
+        return default.expand(int(counts.sum()), *default.shape).numpy()
+    parts = [
+        default.expand(n, *default.shape) if v is None else v for v, n in zip(values, counts.tolist(), strict=True)
+    ]
+    return torch.cat(parts).numpy()

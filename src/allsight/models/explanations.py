@@ -51,20 +51,11 @@ def grad_cam(system: Vision, pictures: Tensor, what: What, *, layer: str) -> Ten
         (B, h, w), not negative.
     """
     with torch.enable_grad():
-        outputs, feature = _with_feature(system, pictures, layer)
+        # Asking for gradients of the input builds the graph through frozen stages too.
+        outputs = system(system.trunk.normalise(pictures).requires_grad_(), also=(layer,))
+        feature = outputs.features[layer]
         (gradient,) = torch.autograd.grad(what(outputs).sum(), feature)
     return class_activation_map(feature.detach(), gradient.mean(dim=(-2, -1)))
-
-
-def _with_feature(system: Vision, pictures: Tensor, layer: str) -> tuple[VisionOutputs, Tensor]:
-    """Run a system so that one feature is a leaf that gradients can reach, also through frozen stages."""
-    before = system.wanted
-    system.wanted = tuple(dict.fromkeys([*before, layer]))
-    try:
-        outputs = system(pictures)
-    finally:
-        system.wanted = before
-    return outputs, outputs.features[layer]
 
 
 def locate(heat: Tensor, size: tuple[int, int], share: float = 0.4) -> tuple[Tensor, Tensor]:

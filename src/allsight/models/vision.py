@@ -68,21 +68,22 @@ class Vision(System):
         wanted += [name for head in heads.values() for name in head.inputs if name not in made]
         self.wanted: tuple[str, ...] = tuple(dict.fromkeys(wanted))
 
-    def features(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Return all named features that some head reads, for pictures (B, 3, H, W), uint8."""
-        features = self.trunk(pictures, self.wanted)
+    def features(self, pictures: Tensor, also: Sequence[str] = ()) -> dict[str, Tensor]:
+        """Return all named features that some head reads, for pictures (B, 3, H, W), and the trunk's `also`."""
+        features = self.trunk(pictures, tuple(dict.fromkeys([*self.wanted, *also])))
         if self.neck is not None:
             features |= self.neck(features)
         return features
 
-    def forward(self, pictures: Tensor) -> VisionOutputs:
+    def forward(self, pictures: Tensor, also: Sequence[str] = ()) -> VisionOutputs:
         """See everything.
 
         Args:
-            pictures: (B, 3, H, W) uint8 of the model's own size.
+            pictures: (B, 3, H, W) uint8 of the model's own size, or floats that the trunk has normalised.
+            also: further features of the trunk to return, for explanations.
         """
         frames = [Frame.whole((pictures.shape[-2], pictures.shape[-1]))] * len(pictures)
-        features = self.features(pictures)
+        features = self.features(pictures, also)
         return VisionOutputs(features, {name: head(features, frames) for name, head in self._heads()})
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -50,10 +50,11 @@ class Masks:
     @classmethod
     def from_dense(cls, dense: Tensor) -> "Masks":
         """Pack dense masks (N, H, W), bool, each cropped to what it covers."""
-        size = (int(dense.shape[1]), int(dense.shape[2]))
-        height, width = size
-        whole = torch.tensor([[0, 0, width, height]]).expand(len(dense), 4)
-        return cls(dense.reshape(-1).bool(), whole.contiguous(), size).tight()
+        dense = dense.bool()
+        low, high = zip(*(_ends(dense.any(side)) for side in (1, 2)), strict=True)
+        windows = torch.stack([*low, *high], dim=1)
+        instance, x, y = _pixels(windows)
+        return cls(dense[instance, y, x], windows, (int(dense.shape[1]), int(dense.shape[2])))
 
     @classmethod
     def from_rle(cls, codes: Sequence[dict[str, Any]], size: tuple[int, int]) -> "Masks":
@@ -71,8 +72,11 @@ class Masks:
                 )
             counts = code["counts"]
             packed = coco.frPyObjects(code, *size) if isinstance(counts, list) else code
-            parts.append(cls.from_dense(torch.from_numpy(coco.decode(packed))[None]))
-        return cls.cat(parts)
+            x1, y1, width, height = map(int, coco.toBbox(packed))
+            windows.append([x1, y1, x1 + width, y1 + height])
+            cut = coco.decode(packed)[y1 : y1 + height, x1 : x1 + width]
+            bits.append(torch.from_numpy(np.ascontiguousarray(cut)).bool().flatten())
+        return cls(torch.cat(bits), torch.tensor(windows)[1:], size)
 
     @classmethod
     def from_polygons(cls, polygons: Sequence[Sequence[Sequence[float]]], size: tuple[int, int]) -> "Masks":
@@ -163,6 +167,15 @@ class Masks:
         bits = torch.zeros(len(instance), dtype=torch.bool)
         bits[inside] = self.bits[(start + row * width + column)[inside]]
         return Masks(bits, new, size)
+
+
+def _ends(covered: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first place of every row of (N, L) bool that is true, and the one past the last; 0 if none is."""
+    length = covered.shape[1]
+    place = torch.arange(length).expand_as(covered)
+    low = place.masked_fill(~covered, length).amin(1) if length else place.sum(1)
+    high = (place + 1).masked_fill(~covered, 0).amax(1) if length else place.sum(1)
+    return torch.minimum(low, high), high
 
 
 def _pixels(windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -61,7 +61,9 @@ def join() -> Accelerator:
     Raises:
         TrainingError: there are several processes, on a device that cannot be shared.
     """
-    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no")
+    # a batch may leave a head without loss, if nothing is annotated for it
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no", kwargs_handlers=[unused])
     if accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
         raise TrainingError(
             f"{accelerator.device}: takes one process only; start without torchrun or set ACCELERATE_USE_CPU=1"

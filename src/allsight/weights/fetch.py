@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +30,8 @@ def fetch(address: str, sha: str | None) -> Path:
 
     Args:
         address: a file (https://host/place/file, hf://owner/repository/place/file@revision) or a model's folder
-            (https://host/place/, hf://owner/repository@revision), of which config.json and model.safetensors are fetched.
+            (https://host/place/, hf://owner/repository@revision) with config.json and model.safetensors; a
+            query behind it is dropped.
         sha: the SHA-256 of the file; of a folder, what `sha256sum config.json model.safetensors | sha256sum` prints.
 
     Returns:
@@ -63,7 +63,7 @@ def _split(address: str) -> tuple[str, str]:
     """An address into its folder, which keeps the revision, and the name of the file, empty for a folder."""
     if not address.startswith(_HUB):
         base, _, name = address.rpartition("/")
-        name = urllib.parse.urlsplit(name).path
+        name = name.partition("?")[0]
     else:
         place, at, revision = address.removeprefix(_HUB).partition("@")
         parts = place.strip("/").split("/")

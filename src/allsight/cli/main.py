@@ -1,0 +1,120 @@
+"""The console script `allsight`: finds the command, calls it, and turns what goes wrong into one line and an exit code.
+
+Exit codes: 0 all is well; 1 some of the pictures failed, or `check` found something that training would refuse; 2 bad
+input or wrong usage, nothing was done; 130 stopped by Ctrl-C; 141 the reader of our output went away (as SIGPIPE).
+"""
+
+import difflib
+import io
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import allsight
+from allsight.errors import AllsightError, ModelError
+
+# Text, and modules that import torch only inside their functions: help must not wait a second for torch.
+COMMANDS = {
+    "see": ("allsight.cli.see:see", "look at pictures: what is there, where, how surely"),
+    "train": ("allsight.cli.train:of_system", "train a system on annotated pictures"),
+    "eval": ("allsight.cli.evaluate:evaluate", "score a model on annotated pictures and write a report"),
+    "check": ("allsight.cli.check:check", "examine annotated pictures for whatever would spoil training"),
+    "convert": ("allsight.cli.convert:convert", "write a data set in another form"),
+    "split": ("allsight.cli.split:split", "divide a data set into train, val, ..."),
+    "models": ("allsight.cli.models:models", "list the models that are shipped and the systems that can be trained"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: the words behind `allsight`; those of the process by default.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may hold what the terminal cannot show
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")  # libraries' notes to programmers
+            code = _run(words)
+        sys.stdout.flush()  # here, where a reader that has gone and a full disk are still understood
+    except AllsightError as error:
+        return _failed(str(error))
+    except SystemExit as stop:  # tyro's, after help or wrong usage
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        print("allsight: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return 141
+    except OSError as error:
+        _let_go_of_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror or error}; check path, permissions and disk")
+    return code
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"allsight {allsight.__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean `allsight {near[0]}`?" if near else "`allsight --help` lists them"
+        raise ModelError(f"no command is called {name!r}; {hint}")
+    return _call(name, rest)
+
+
+def _call(name: str, words: list[str]) -> int:
+    """Make the command line from the function's signature and call it."""
+    import tyro
+
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), attribute)
+    if name == "train":  # the first word names a system, whose settings are the options
+        function, name, words = function(words)
+    code: int = tyro.cli(function, prog=f"allsight {name}", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    return code
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: allsight COMMAND [...]",
+            "",
+            "Vision beyond classification, from pixels to actions.",
+            "",
+            *lines,
+            "",
+            "`allsight COMMAND --help` explains a command. For a start: allsight see --sample",
+            "options: --help, --version",
+        ]
+    )
+
+
+def _failed(message: str) -> int:
+    print(f"allsight: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _let_go_of_stdout() -> None:
+    """Write what is left, or let Python's own last flush go nowhere instead of complaining."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,110 @@
+"""What commands say: notes and progress to stderr, results to stdout as text for a person or JSON for a program."""
+
+import io
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from allsight.files import refuse_to_overwrite, write_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+T = TypeVar("T")
+
+
+def note(text: str) -> None:
+    """Say something to a person that is no result."""
+    print(f"allsight: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def only_json(wanted: bool) -> Iterator[TextIO]:
+    """Give stdout for JSON and, if `wanted`, send all else that is printed meanwhile to stderr."""
+    out = sys.stdout
+    if not wanted:
+        yield out
+        return
+    if isinstance(out, io.TextIOWrapper):
+        # JSON is UTF-8; a name that is not, keeps its odd bytes as the escapes that JSON has for them.
+        out.reconfigure(encoding="utf-8", errors="backslashreplace")
+    with redirect_stdout(sys.stderr):
+        yield out
+
+
+def refuse_result(target: str | None, force: bool = False) -> None:
+    """Raise an OutputError before any work if the JSON's file exists already."""
+    if target not in (None, "-"):
+        refuse_to_overwrite(str(target), force)
+
+
+def write_result(value: Any, target: str | None, out: TextIO) -> None:
+    """Write a result as JSON; numbers that JSON does not have (NaN: nothing to measure) become null.
+
+    Args:
+        value: plain values.
+        target: a file, "-" for `out`, None for nowhere.
+        out: what `only_json` gave.
+    """
+    if target is None:
+        return
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n"
+    if target == "-":
+        out.write(text)
+    else:
+        write_text(Path(target), text)
+
+
+def finite(value: Any) -> Any:
+    """Return plain values with None in place of NaN and infinity."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def progress(items: Iterable[T], total: int, words: str) -> Iterator[T]:
+    """Pass items on while a bar on the terminal's stderr counts them; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=total)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def table(columns: Iterable[str], title: str | None = None) -> "Table":
+    """Return an empty table in the house's style; columns whose names start with ">" are of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for name in columns:
+        made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
+    return made
+
+
+def show(*things: "RenderableType") -> None:
+    """Print tables and text to stdout, as wide as the terminal, or 120 characters where there is none."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
+    for thing in things:
+        console.print(thing, soft_wrap=isinstance(thing, str))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a score for a table; a dash where nothing could be measured."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"

@@ -1,0 +1,137 @@
+"""What a recipe builds, and the one way to run it."""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from allsight.data.loading import Batch, Sample, TrainingSet
+from allsight.errors import OutputError
+from allsight.files import write_json
+from allsight.hub import Model
+from allsight.training import FitConfig, TrainingStep, fit
+
+
+@dataclass
+class Job:
+    """A training, ready to start.
+
+    Args:
+        model: what is trained, with what travels with its weights.
+        optimizers: by name. data, collate: what it learns from. config: how long, how large, how often.
+        evaluate: called with the system, gives scores, the deciding one first.
+        finish: called with the model once it is trained: display thresholds, the description in the card.
+        notes: lines that the doctor has to say about the data.
+    """
+
+    model: Model
+    optimizers: Mapping[str, Optimizer]
+    data: TrainingSet
+    collate: Callable[[list[Sample]], Batch]
+    config: FitConfig
+    evaluate: Callable[[nn.Module], Mapping[str, float]]
+    finish: Callable[[Model], None]
+    notes: tuple[str, ...] = ()
+
+
+class Recipe(Protocol):
+    """A dataclass with typed defaults and one `build()`."""
+
+    def build(self) -> Job:
+        """Check the data and put everything together."""
+        ...
+
+
+def train(
+    recipe: Recipe, out: Path, *, resume: bool = False, force: bool = False, say: Callable[[str], None] = print
+) -> dict[str, float]:
+    """Run a recipe; the run's folder gets recipe.json, log.jsonl, checkpoints and model/.
+
+    Args:
+        recipe: what to train.
+        out: the run's folder.
+        resume: go on with the run in `out`, which must have been started by the same recipe.
+        force: replace a run that stands in `out`.
+        say: is handed lines for a person.
+
+    Returns:
+        The scores of the weights that were kept.
+
+    Raises:
+        OutputError: there is a run in `out` already, or it was another recipe's. TrainingError: nothing to train on.
+    """
+    resolved = {"recipe": type(recipe).__name__, **_plain(recipe)}
+    resume = _prepare(out, resolved, resume, force)
+    torch.manual_seed(resolved.get("seed", 0))
+    job = recipe.build()
+    for note in job.notes:
+        say(note)
+    write_json(out / "recipe.json", resolved)
+    step = TrainingStep(job.model.system)
+    begun = time.monotonic()
+    result = fit(
+        step,
+        job.optimizers,
+        job.data,
+        config=job.config,
+        out=out,
+        collate=job.collate,
+        evaluate=job.evaluate,
+        resume=resume,
+    )
+    job.model.system.eval()
+    job.finish(job.model)
+    job.model.card |= {
+        "scores": {name: round(score, 4) for name, score in result.scores.items()},
+        "command": "allsight train " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["train"] else "from Python",
+        "recipe": resolved,
+        "duration": f"{max(result.seconds, time.monotonic() - begun) / 60:.1f} minutes on {torch.get_num_threads()} threads",
+        "machine": f"{_processor()}, torch {torch.__version__}",
+    }
+    job.model.save(out / "model")
+    return result.scores
+
+
+def _prepare(out: Path, resolved: Mapping[str, Any], resume: bool, force: bool) -> bool:
+    """Make sure that the folder is free, or holds the same recipe; tell whether there is something to resume."""
+    written = out / "recipe.json"
+    if not written.exists():
+        return resume
+    if resume:
+        try:
+            before = json.loads(written.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{written}: cannot be read ({error}); start anew with --force") from error
+        changed = [key for key in resolved if before.get(key) != resolved[key]]
+        if changed:
+            key = changed[0]
+            raise OutputError(f"{out}: was trained with {key} = {before.get(key)}, not {resolved[key]}; give the same")
+        return True
+    if not force:
+        raise OutputError(
+            f"{out}: holds a run already; add --resume to go on, --force to replace it, or choose another"
+        )
+    for name in ("last.pt", "best.pt"):
+        (out / "checkpoints" / name).unlink(missing_ok=True)
+    return False
+
+
+def _plain(value: Any) -> Any:
+    """Return dataclasses, paths and tuples as JSON has them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: _plain(item) for key, item in asdict(value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _processor() -> str:
+    return f"{torch.backends.cpu.get_cpu_capability()} {platform.machine()}, {platform.system()}"

@@ -1,0 +1,158 @@
+"""What the recipes of object detectors share."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from allsight.backbones.freezing import freeze
+from allsight.data.augment import Augmentation
+from allsight.data.dataset import Dataset, join
+from allsight.data.formats import open_dataset, splits
+from allsight.data.geometry import Affine, Crop, Flip, Scale
+from allsight.data.loading import TrainingSet, collate
+from allsight.data.split import split
+from allsight.errors import TrainingError
+from allsight.hub import Model, Preprocessing, Spec
+from allsight.metrics.coco import coco_scores
+from allsight.metrics.detection import threshold_at_precision
+from allsight.models.vision import Vision
+from allsight.predict import Predictor
+from allsight.recipes.job import Job
+from allsight.recipes.settings import ObjectSettings
+from allsight.scene import Scene, Vocabulary
+from allsight.training import FitConfig, parameter_groups
+
+SHOWN_PRECISION = 0.7  # objects are displayed from the score on at which held-out precision is at least this
+HELD_OUT = 0.2  # share of pictures that are set aside where the data have no split of their own
+
+
+def read_objects(paths: Sequence[Path], seed: int) -> tuple[Dataset, Dataset]:
+    """Return the boxes to learn from and those to be judged by.
+
+    Several data sets are joined under the classes of the first one and whatever classes the others add. What has no
+    split called val (or test) is split by chance.
+
+    Raises:
+        AnnotationError: a path cannot be read. TrainingError: a data set has no boxes.
+    """
+    train, val = [], []
+    for path in paths:
+        there = splits(path)
+        held_out = next((name for kind in ("val", "test") for name in there if name.startswith(kind)), None)
+        learned = next((name for name in there if name.startswith("train")), None)
+        if learned is not None and held_out is not None:
+            train.append(open_dataset(path, learned))
+            val.append(open_dataset(path, held_out))
+        elif len(paths) > 1 and learned is not None:
+            train.append(open_dataset(path, learned))  # another set of the list may be judged by
+        else:
+            parts = split(open_dataset(path), {"train": 1 - HELD_OUT, "val": HELD_OUT}, seed)
+            train.append(parts["train"])
+            val.append(parts["val"])
+        if train[-1].object_classes is None:
+            raise TrainingError(f"{path}: has no boxes to learn from; give pictures with annotated objects")
+    if not val:
+        raise TrainingError(f"{paths[0]}: no pictures to be judged by; give a data set with a val split")
+    classes = Vocabulary.union([part.object_classes for part in train if part.object_classes is not None])
+    return _joined(train, classes), _joined(val, classes)
+
+
+def _joined(parts: list[Dataset], classes: Vocabulary) -> Dataset:
+    return join([part.with_classes(classes).without_masks() for part in parts])
+
+
+def training_window(dataset: Dataset, longest: int, multiple: int = 32) -> tuple[int, int]:
+    """Return the (height, width) of training pictures: the usual shape of the data, the longer side `longest`."""
+    sizes = torch.tensor([example.annotation.size for example in dataset], dtype=torch.float64)
+    height, width = (sizes / sizes.amax(1, keepdim=True)).median(0).values.tolist()
+    return (-(-round(height * longest) // multiple) * multiple, -(-round(width * longest) // multiple) * multiple)
+
+
+def predictions(model: Model, system: nn.Module, dataset: Dataset) -> list[Scene]:
+    """Return everything that a system says of the pictures of a data set, computed in float32."""
+    predictor = Predictor(Model(system, model.spec, model.preprocessing), precision="float32")  # type: ignore[arg-type]
+    found = []
+    for start in range(0, len(dataset), 32):
+        examples = [dataset[i] for i in range(start, min(start + 32, len(dataset)))]
+        found += predictor.scenes([example.picture() for example in examples])
+    return found
+
+
+def object_scorer(model: Model, dataset: Dataset) -> Callable[[nn.Module], dict[str, float]]:
+    """Return the measure of a detector: COCO's AP50 (the deciding one) and AP on a data set."""
+    truths = [example.annotation for example in dataset]
+
+    def scores(system: nn.Module) -> dict[str, float]:
+        found = coco_scores(truths, [_strong(scene) for scene in predictions(model, system, dataset)])
+        return {"AP50": found.ap50, "AP": found.ap, "AP75": found.ap75}
+
+    return scores
+
+
+def _strong(scene: Scene) -> Scene:
+    """Leave out boxes that no box labels were needed for: they answer another question."""
+    return scene if scene.weak is None else scene.keep(~scene.weak)
+
+
+def object_job(
+    recipe: ObjectSettings, train: Dataset, val: Dataset, *, start: Spec, saved: Spec, left_out: tuple[str, ...] = ()
+) -> Job:
+    """Put the training of a detector together.
+
+    Args:
+        recipe: its settings.
+        train, val: the data.
+        start: builds the system to begin with. saved: builds it for loading the trained weights.
+        left_out: see `Model`.
+    """
+    system: Vision = start.build()
+    if recipe.freeze_until:
+        freeze(system.trunk, recipe.freeze_until)
+    fill = tuple(round(x) for x in system.trunk.mean.tolist())
+    preprocessing = Preprocessing(recipe.longest, fill=fill)  # type: ignore[arg-type]
+    card = {
+        "title": recipe.title,
+        "description": recipe.about,
+        "task": "objects: " + (train.object_classes.summary() if train.object_classes else ""),
+        "data": f"{len(train)} pictures to learn from, {len(val)} held out",
+        "licence": recipe.licence,
+    }
+    model = Model(system, saved, preprocessing, left_out=left_out, card=card)
+    window = training_window(train, recipe.longest)
+    augmentation = Augmentation(window, (Flip(), Affine(), Scale(*recipe.scale), Crop()), fill=fill)  # type: ignore[arg-type]
+    groups = parameter_groups(system, recipe.learning_rate, recipe.weight_decay, _rates(system, recipe.trunk_rate))
+    steps = max(1, len(train) // recipe.batch_size)
+    config = FitConfig(
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        precision=recipe.precision,
+        clip_norm=10.0,
+        warmup=min(200, steps * recipe.epochs // 10),
+        ema_decay=recipe.ema_decay,
+        seed=recipe.seed,
+        evaluate_every=recipe.evaluate_every,
+    )
+
+    def finish(model: Model) -> None:
+        truths = [example.annotation for example in val]
+        found = [_strong(scene) for scene in predictions(model, model.system, val)]
+        thresholds = threshold_at_precision(truths, found, SHOWN_PRECISION)
+        model.thresholds = {name: round(score, 3) for name, score in thresholds.items()}
+
+    return Job(
+        model=model,
+        optimizers={"adamw": torch.optim.AdamW(groups)},
+        data=TrainingSet(train, round(recipe.longest * 1.25), augmentation, seed=recipe.seed),
+        collate=lambda samples: collate(samples, fill),  # type: ignore[arg-type]
+        config=config,
+        evaluate=object_scorer(model, val),
+        finish=finish,
+        notes=tuple(str(problem) for problem in train.problems + val.problems),
+    )
+
+
+def _rates(system: nn.Module, trunk_rate: float) -> dict[str, float]:
+    learns = any(p.requires_grad for name, p in system.named_parameters() if name.startswith("trunk."))
+    return {"trunk.": trunk_rate} if learns else {}

@@ -1,0 +1,36 @@
+"""RetinaNet on pictures with boxes."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from allsight.recipes.settings import ObjectSettings
+
+if TYPE_CHECKING:
+    from allsight.recipes.job import Job
+
+
+@dataclass(frozen=True)
+class RetinaNet(ObjectSettings):
+    """One-stage detection with focal loss (Lin et al. 2017), on a trunk that knows ImageNet.
+
+    Command: allsight train retinanet DATA --out runs/cells
+    """
+
+    form: Literal["narrow", "paper"] = "narrow"
+    """narrow: depthwise separable, what we ship. paper: 256 channels, four convolutions deep."""
+    trunk: str = "efficientnet_lite0"
+    """Name of a trunk; see `allsight models`."""
+
+    def build(self) -> "Job":
+        """Check the data and put system, data, measure and schedule together."""
+        from allsight.hub import Spec
+        from allsight.recipes.objects import object_job, read_objects
+
+        train, val = read_objects(self.data, self.seed)
+        classes = Spec("vocabulary", {"names": list(train.object_classes or ())})
+        builder = "retinanet_narrow" if self.form == "narrow" else "retinanet"
+
+        def spec(weights: bool) -> Spec:
+            return Spec(builder, {"trunk": Spec(self.trunk, {"weights": weights}), "classes": classes})
+
+        return object_job(self, train, val, start=spec(True), saved=spec(False))

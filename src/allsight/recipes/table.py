@@ -1,0 +1,25 @@
+"""The one explicit table of recipes: name -> "module:dataclass"."""
+
+from importlib import import_module
+from typing import Any
+
+from allsight.errors import ModelError
+
+RECIPES = {
+    "retinanet": "allsight.recipes.retinanet:RetinaNet",
+    "everyday": "allsight.recipes.everyday:Everyday",
+    "classifier": "allsight.recipes.classifier:Classifier",
+}
+
+
+def recipe_class(name: str) -> type[Any]:
+    """Return the dataclass of a recipe, imported without torch.
+
+    Raises:
+        ModelError: no recipe is called so.
+    """
+    if name not in RECIPES:
+        raise ModelError(f"no recipe is called {name!r}; `allsight train` knows {', '.join(RECIPES)}")
+    module, _, attribute = RECIPES[name].partition(":")
+    found: type[Any] = getattr(import_module(module), attribute)
+    return found
