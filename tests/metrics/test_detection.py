@@ -46,8 +46,10 @@ def test_curve_by_hand() -> None:
 
 
 def test_area_under_the_curve_is_cocos_ap50(made: Made) -> None:
-    """COCO samples the monotone curve at 101 recalls; ours has every step of it."""
+    """COCO samples the monotone curve at 101 recalls; ours has every step of it, once scores are distinct."""
     truths, predictions = made(60, seed=3)
+    generator = torch.Generator().manual_seed(0)
+    predictions = [p.with_(scores=torch.rand(len(p), generator=generator)) for p in predictions]
     truths = [t.with_(difficult=None) for t in truths]
     wanted = coco_scores(truths, predictions).per_class_ap50
     for name, curve in precision_recall(truths, predictions).items():

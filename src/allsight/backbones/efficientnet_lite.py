@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -26,15 +27,22 @@ class SameConv2d(nn.Conv2d):
 
     On an even size a convolution of stride 2 gets one zero more below and on the right than above and on the left. A
     zero in front of the kernel does that in place of a padded copy of the input, which at 320 pixels costs a tenth of
-    the trunk's time.
+    the trunk's time. Where the kernel learns, the copy is the cheaper way: gradients of depthwise kernels of even size
+    take 2.2 times as long (340 ms against 158 for 8 x 96 x 144 x 192 on one thread).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, D, ceil(H / stride), ceil(W / stride))."""
-        weight = self.weight
-        if self.stride != (1, 1):
-            weight = F.pad(weight, (int(x.shape[3] % 2 == 0), 0, int(x.shape[2] % 2 == 0), 0))
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        if self.stride == (1, 1):
+            return super().forward(x)
+        weight, padding = self.weight, self.padding
+        right, below = int(x.shape[3] % 2 == 0), int(x.shape[2] % 2 == 0)
+        if torch.is_grad_enabled() and weight.requires_grad:
+            half = self.kernel_size[0] // 2
+            x, padding = F.pad(x, (half - right, half, half - below, half)), (0, 0)
+        else:
+            weight = F.pad(weight, (right, 0, below, 0))
+        return F.conv2d(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

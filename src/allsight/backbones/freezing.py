@@ -64,9 +64,9 @@ def freeze_batch_norm(module: nn.Module) -> None:
 def dilate(trunk: Trunk, output_stride: int) -> None:
     """Keep the last stages on a finer grid: dilated convolutions in place of strided ones, with the same weights.
 
-    Where the grid gets n times finer, each n-th cell, from the first on, is exactly the strided net's (Chen et al. 2017,
-    "Rethinking Atrous Convolution", section 3.1); in EfficientNet-Lite from the n-th on, as its strided convolutions
-    look to the right and below. VGG's poolings go altogether, as in Yu and Koltun 2016, section 4.
+    Where the grid gets n times finer, each n-th cell, from the first on, is exactly the strided net's (Chen et al.
+    2017, "Rethinking Atrous Convolution", section 3.1); in EfficientNet-Lite from the n-th on, as its strided
+    convolutions look to the right and below. VGG's poolings go altogether, as in Yu and Koltun 2016, section 4.
 
     Args:
         trunk: changed in place: its layers and `strides`.

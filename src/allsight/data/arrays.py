@@ -8,6 +8,7 @@ import torch
 
 from allsight.data.dataset import Dataset, Example, Problem
 from allsight.errors import AnnotationError
+from allsight.files import atomic
 from allsight.scene import Scene, Vocabulary
 
 
@@ -67,3 +68,23 @@ def _load(file: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     if names is None:
         names = tuple(str(i) for i in range(int(labels.max(initial=0)) + 1))
     return images, labels, names
+
+
+def write_arrays(dataset: Dataset, root: str | Path) -> None:
+    """Write one split to `SPLIT.npz`; all pictures must be of one size and of one class each.
+
+    Args:
+        dataset: its split gives the name, "all" if it has none.
+        root: the folder.
+
+    Raises:
+        AnnotationError: pictures of several sizes, or of no class.
+    """
+    if len({example.annotation.size for example in dataset}) != 1:
+        raise AnnotationError(f"{dataset.name}: its pictures are not all of one size; arrays need that")
+    if any(example.annotation.tags is None for example in dataset):
+        raise AnnotationError(f"{dataset.name}: has pictures of no class; arrays need one each")
+    images = torch.stack([example.picture() for example in dataset]).permute(0, 2, 3, 1).numpy()
+    labels = np.array([int(e.annotation.tags.argmax()) for e in dataset if e.annotation.tags is not None])
+    with atomic(Path(root) / f"{dataset.split or 'all'}.npz") as temporary:
+        np.savez_compressed(temporary, images=images, labels=labels, classes=np.array(list(dataset.tag_classes or ())))

@@ -159,9 +159,9 @@ def _problems(table: Table, written: np.ndarray, faults: list[tuple[str, Severit
     problems = []
     for kind, severity, words, where in faults:
         for i in np.flatnonzero(where).tolist():
-            numbers = [float(x) for x in written[i]]
-            owner = table.owners[i]
-            path = table.where[owner] if table.where else str(table.paths[owner])
-            text = f"the box {', '.join(f'{x:g}' for x in numbers)} ({table.classes[i]}) {words}"
-            problems.append(Problem(kind, path, text, severity, (numbers[0], numbers[1], numbers[2], numbers[3])))
+            x1, y1, x2, y2 = written[i].tolist()
+            picture = str(table.paths[table.owners[i]])
+            path = table.where[table.owners[i]] if table.where else picture
+            text = f"the box {x1:g}, {y1:g}, {x2:g}, {y2:g} ({table.classes[i]}) {words}"
+            problems.append(Problem(kind, path, text, severity, (x1, y1, x2, y2), picture))
     return problems

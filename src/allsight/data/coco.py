@@ -10,14 +10,17 @@ asked for. Captions are read too where `captions_SPLIT.json` lies beside the ins
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from allsight.data.assemble import Table, assemble, measured
+from allsight.data.copying import copy_pictures
 from allsight.data.dataset import Dataset, Problem
 from allsight.errors import AnnotationError
+from allsight.files import write_text
 from allsight.scene import Vocabulary
 
 _KINDS = ("instances_", "person_keypoints_", "captions_", "panoptic_", "image_info_", "stuff_")
@@ -67,8 +70,7 @@ def read_coco(root: str | Path, split: str = "") -> Dataset:
     _add_captions(table, owners, file)
     examples, found = assemble(table, classes)
     if keypoints is not None:
-        for example in examples:
-            object.__setattr__(example, "annotation", example.annotation.with_(keypoint_classes=keypoints))
+        examples = [replace(e, annotation=e.annotation.with_(keypoint_classes=keypoints)) for e in examples]
     home = file.parent.parent if file.parent.name == "annotations" else file.parent
     return Dataset(tuple(examples), classes, problems=(*problems, *found), name=home.name, split=split)
 
@@ -200,3 +202,37 @@ def _add_captions(table: Table, owners: dict[Any, int], file: Path) -> None:
         if isinstance(item, dict) and owners.get(item.get("image_id"), -1) >= 0:
             captions[owners[item["image_id"]]].append(str(item.get("caption", "")).strip())
     table.pictures["captions"] = [tuple(each) for each in captions]
+
+
+def write_coco(dataset: Dataset, root: str | Path) -> None:
+    """Write one split in COCO form: `annotations/instances_SPLIT.json`, pictures copied to `SPLIT/`.
+
+    Captions go to `captions_SPLIT.json`. Category ids are those of the vocabulary. Tags are left out.
+
+    Args:
+        dataset: its split gives the names, "all" if it has none.
+        root: the folder; other splits may stand there already.
+    """
+    root, split = Path(root), dataset.split or "all"
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    captions: list[dict[str, Any]] = []
+    names = copy_pictures(dataset, root / split)
+    for number, (example, name) in enumerate(zip(dataset, names, strict=True), start=1):
+        scene = example.annotation
+        images.append({"id": number, "file_name": name, "height": scene.size[0], "width": scene.size[1]})
+        items = scene.to_coco(number, len(annotations) + 1)
+        for item, outline in zip(items, example.outlines or (), strict=False):
+            item["segmentation"] = outline
+        annotations += items
+        for text in scene.captions or ():
+            captions.append({"id": len(captions) + 1, "image_id": number, "caption": text})
+    classes = dataset.object_classes or Vocabulary(())
+    points = next((e.annotation.keypoint_classes for e in dataset if e.annotation.keypoint_classes), None)
+    extra = {"keypoints": list(points)} if points else {}
+    categories = [{"id": number, "name": name, **extra} for number, name in zip(classes.ids, classes, strict=True)]
+    value = {"images": images, "annotations": annotations, "categories": categories}
+    write_text(root / "annotations" / f"instances_{split}.json", json.dumps(value, ensure_ascii=False))
+    if captions:
+        value = {"images": images, "annotations": captions}
+        write_text(root / "annotations" / f"captions_{split}.json", json.dumps(value, ensure_ascii=False))

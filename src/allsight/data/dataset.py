@@ -28,6 +28,7 @@ class Problem:
         severity: "dropped" (the box or picture is left out), "warning" (put right or suspicious), "fatal" (training
             cannot start).
         box: x1, y1, x2, y2 in pixels as the file has it, where the problem is a box.
+        picture: the picture that the box is in, so that it can be shown.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Problem:
     message: str
     severity: Severity = "dropped"
     box: tuple[float, float, float, float] | None = None
+    picture: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"

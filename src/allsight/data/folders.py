@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from allsight.data.assemble import measured
+from allsight.data.copying import copy_pictures
 from allsight.data.dataset import Dataset, Example, Problem
 from allsight.data.pictures import PICTURE_SUFFIXES, find_pictures
 from allsight.errors import AnnotationError
@@ -62,3 +63,28 @@ def read_folders(root: str | Path, split: str = "") -> Dataset:
             if size is not None:
                 examples.append(Example(path, Scene(size, tags=tags, tag_classes=classes, source=str(path))))
     return Dataset(tuple(examples), tag_classes=classes, problems=tuple(problems), name=root.name, split=split)
+
+
+def write_folders(dataset: Dataset, root: str | Path) -> None:
+    """Write one split as a folder per class: pictures copied to `SPLIT/CLASS`, or `CLASS` if it has no name.
+
+    Args:
+        dataset: pictures of exactly one class each.
+        root: the folder; other splits may stand there already.
+
+    Raises:
+        AnnotationError: a picture of no class or several, or a class whose name cannot be a folder's.
+    """
+    root = Path(root)
+    classes = dataset.tag_classes or Vocabulary(())
+    chosen: list[int] = []
+    for example in dataset:
+        tags = example.annotation.tags
+        if tags is None or int((tags > 0.5).sum()) != 1:
+            raise AnnotationError(f"{example.path}: is not of exactly one class; a folder per class cannot say that")
+        chosen.append(int(tags.argmax()))
+    for label, name in enumerate(classes):
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise AnnotationError(f"{root}: the class {name!r} cannot be the name of a folder; rename it")
+        members = dataset.subset(i for i, each in enumerate(chosen) if each == label)
+        copy_pictures(members, root / dataset.split / name)

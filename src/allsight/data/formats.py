@@ -1,16 +1,19 @@
 """One door to all forms of annotation: `open_dataset` looks at a path and picks the reader."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from allsight.data.arrays import array_splits, read_arrays
-from allsight.data.coco import coco_splits, read_coco
+from allsight.data.arrays import array_splits, read_arrays, write_arrays
+from allsight.data.coco import coco_splits, read_coco, write_coco
 from allsight.data.dataset import Dataset, join
-from allsight.data.folders import folder_splits, read_folders
-from allsight.data.voc import read_voc, voc_splits
-from allsight.data.yolo import read_yolo, yolo_splits
-from allsight.errors import AnnotationError
+from allsight.data.folders import folder_splits, read_folders, write_folders
+from allsight.data.voc import read_voc, voc_splits, write_voc
+from allsight.data.yolo import read_yolo, write_yolo, yolo_splits
+from allsight.errors import AnnotationError, OutputError
+from allsight.files import refuse_to_overwrite
 
 
 @dataclass(frozen=True)
@@ -20,19 +23,23 @@ class Format:
     Args:
         splits: path -> names of the splits; empty if the path is not of this form.
         read: (path, split) -> Dataset.
+        write: (data set of one split, folder) -> None.
+        keeps: the fields of a Scene that it can write.
     """
 
     splits: Callable[[str | Path], Iterable[str]]
     read: Callable[[str | Path, str], Dataset]
+    write: Callable[[Dataset, str | Path], None]
+    keeps: frozenset[str]
 
 
 # In the order in which they are tried; a folder per class comes last because almost any folder looks like one.
 FORMATS: dict[str, Format] = {
-    "voc": Format(voc_splits, read_voc),
-    "coco": Format(coco_splits, read_coco),
-    "yolo": Format(yolo_splits, read_yolo),
-    "arrays": Format(array_splits, read_arrays),
-    "folders": Format(folder_splits, read_folders),
+    "voc": Format(voc_splits, read_voc, write_voc, frozenset({"boxes", "difficult"})),
+    "coco": Format(coco_splits, read_coco, write_coco, frozenset({"boxes", "crowd", "masks", "keypoints", "captions"})),
+    "yolo": Format(yolo_splits, read_yolo, write_yolo, frozenset({"boxes", "masks"})),
+    "arrays": Format(array_splits, read_arrays, write_arrays, frozenset({"tags"})),
+    "folders": Format(folder_splits, read_folders, write_folders, frozenset({"tags"})),
 }
 
 
@@ -85,3 +92,48 @@ def _known(path: str | Path, format: str) -> str:
     if format not in FORMATS:
         raise AnnotationError(f"{path}: no format is called {format!r}; there are {', '.join(FORMATS)}")
     return format
+
+
+def lost_fields(dataset: Dataset, format: str) -> list[str]:
+    """Return what is annotated in a data set but has no place in a format, for a word of warning before writing."""
+    keeps = FORMATS[_known(dataset.name, format)].keeps
+    present = {
+        "boxes": any(e.annotation.boxes is not None for e in dataset),
+        "crowd": any(e.annotation.crowd is not None and bool(e.annotation.crowd.any()) for e in dataset),
+        "difficult": any(e.annotation.difficult is not None and bool(e.annotation.difficult.any()) for e in dataset),
+        "masks": any(e.outlines is not None or e.annotation.masks is not None for e in dataset),
+        "keypoints": any(e.annotation.keypoints is not None for e in dataset),
+        "tags": any(e.annotation.tags is not None for e in dataset),
+        "captions": any(e.annotation.captions is not None for e in dataset),
+    }
+    return [name for name, there in present.items() if there and name not in keeps]
+
+
+def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: str, *, force: bool = False) -> None:
+    """Write all splits of a data set with copies of its pictures: the whole folder appears, or nothing.
+
+    Args:
+        datasets: by name of the split.
+        root: the new folder.
+        format: one of `FORMATS`.
+        force: replace what stands at `root`.
+
+    Raises:
+        OutputError: `root` exists, or it cannot be written.
+        AnnotationError: no such format, or it cannot say what the data set says.
+    """
+    write = FORMATS[_known(root, format)].write
+    root = Path(root)
+    refuse_to_overwrite(root, force)
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as temporary:
+            new, old = Path(temporary, "new"), Path(temporary, "old")
+            new.mkdir()
+            for split, dataset in datasets.items():
+                write(replace(dataset, split=split), new)
+            if root.exists():
+                os.replace(root, old)
+            os.replace(new, root)
+    except OSError as error:
+        raise OutputError(f"{root}: cannot be written ({error.strerror or error}); nothing was left there") from error

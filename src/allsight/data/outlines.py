@@ -22,15 +22,19 @@ def draw_outlines(outlines: Sequence[Any], size: tuple[int, int]) -> Masks:
         One mask each, by COCO's rules for polygons.
 
     Raises:
-        AnnotationError: a run-length code that does not cover the picture.
+        AnnotationError: a run-length code that does not fit the picture.
     """
     bits: list[np.ndarray] = []
     windows = np.zeros((len(outlines), 4), dtype=np.int64)
     for i, outline in enumerate(outlines):
-        code = _code(outline, size)
-        left, top, width, height = (int(v) for v in coco.toBbox(code))
+        try:
+            code = _code(outline, size)
+            left, top, width, height = (int(v) for v in coco.toBbox(code))
+            mask = coco.decode(code)[top : top + height, left : left + width]
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise AnnotationError(f"the outline of object {i} cannot be drawn ({error}); mend or remove it") from None
         windows[i] = left, top, left + width, top + height
-        bits.append(coco.decode(code)[top : top + height, left : left + width].ravel())
+        bits.append(mask.ravel())
     packed = torch.from_numpy(np.concatenate(bits) if bits else np.zeros(0, dtype=np.uint8)).bool()
     return Masks(packed, torch.from_numpy(windows), size)
 
@@ -39,6 +43,6 @@ def _code(outline: Any, size: tuple[int, int]) -> dict[str, Any]:
     if isinstance(outline, list):
         return coco.merge(coco.frPyObjects([list(map(float, ring)) for ring in outline], *size))
     code = coco.frPyObjects(outline, *size) if isinstance(outline["counts"], list) else outline
-    if tuple(code["size"]) != tuple(size) or coco.area(code) > size[0] * size[1]:
-        raise AnnotationError(f"a run-length mask of size {outline['size']} lies on a picture of size {list(size)}")
+    if tuple(code["size"]) != tuple(size):
+        raise ValueError(f"a run-length mask of size {outline['size']} on a picture of size {list(size)}")
     return code

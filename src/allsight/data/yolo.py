@@ -13,9 +13,11 @@ from typing import Any
 import yaml
 
 from allsight.data.assemble import Table, assemble, measured
-from allsight.data.dataset import Dataset, Problem
+from allsight.data.copying import copy_pictures
+from allsight.data.dataset import Dataset, Example, Problem
 from allsight.data.pictures import PICTURE_SUFFIXES, find_pictures
 from allsight.errors import AnnotationError, PictureError
+from allsight.files import write_text
 from allsight.scene import Vocabulary
 
 _SPLITS = ("train", "val", "valid", "test")
@@ -197,3 +199,43 @@ def _add(table: Table, words: list[str], size: tuple[int, int], classes: Vocabul
     assert table.outlines is not None
     table.outlines.append(outline)
     return True
+
+
+def write_yolo(dataset: Dataset, root: str | Path) -> None:
+    """Write one split in YOLO form, pictures copied to `images/SPLIT`.
+
+    Classes are numbered 0, 1, 2, ... as trainers of this form want it. Outlines are written if every object of the
+    split is one ring. Crowds have no place in this form and are left out, as are tags, keypoints and captions.
+
+    Args:
+        dataset: its split gives the names; it must be train, val or test, or empty for train.
+        root: the folder; other splits may stand there already.
+    """
+    root = Path(root)
+    split = next((name for name in _SPLITS if dataset.split.startswith(name)), None) or dataset.split or "train"
+    rings = [ring for e in dataset for ring in (e.outlines if e.outlines is not None else [None] * len(e.annotation))]
+    as_outlines = all(isinstance(ring, list) and len(ring) == 1 for ring in rings)
+    names = copy_pictures(dataset, root / "images" / split, distinct_stems=True)
+    for example, name in zip(dataset, names, strict=True):
+        write_text(root / "labels" / split / f"{Path(name).stem}.txt", _lines(example, as_outlines))
+    file = root / "data.yaml"
+    config = _load(file) if file.is_file() else {"path": "."}
+    config |= {split: f"images/{split}", "names": dict(enumerate(dataset.object_classes or ()))}
+    write_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
+def _lines(example: Example, as_outlines: bool) -> str:
+    scene = example.annotation
+    if scene.boxes is None or scene.labels is None:
+        return ""
+    height, width = scene.size
+    crowd = [False] * len(scene) if scene.crowd is None else scene.crowd.tolist()
+    lines = []
+    for i, (label, (x1, y1, x2, y2)) in enumerate(zip(scene.labels.tolist(), scene.boxes.tolist(), strict=True)):
+        if crowd[i]:
+            continue
+        numbers = [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]
+        if as_outlines and example.outlines is not None:
+            numbers = [v / (height if k % 2 else width) for k, v in enumerate(example.outlines[i][0])]
+        lines.append(" ".join([str(label), *(f"{number:.10g}" for number in numbers)]) + "\n")
+    return "".join(lines)

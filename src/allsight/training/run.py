@@ -127,7 +127,7 @@ class Run:
     def advance(self, parts: list[Any]) -> None:
         """Make one step of the optimisers; write down and save what is due."""
         at, config = self.at, self.config
-        torch.manual_seed(mix(config.seed, at.step, self.rank, 0))
+        self.seed(mix(config.seed, at.step, self.rank, 0))
         for optimizer in self.optimizers.values():
             scale_learning_rates(optimizer, warmup_cosine(at.step, self.total, config.warmup))
         losses = self.update(parts)
@@ -138,6 +138,13 @@ class Run:
         due = at.step % config.log_every == 0 or at.step == self.total
         self.progress.advance(self.write_losses() if due else None)
         self.save_if_due()
+
+    def seed(self, seed: int) -> None:
+        """Set what dropout and whatever else the step draws from."""
+        if self.accelerator.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed formats a stack trace for each absent device
+        else:
+            torch.manual_seed(seed)
 
     def write_losses(self) -> str:
         """Write the mean losses since the last line of the log, and give them in short."""

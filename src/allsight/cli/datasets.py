@@ -1,0 +1,87 @@
+"""What the commands that read and write data sets share."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from allsight.cli.terminal import note
+from allsight.errors import AnnotationError, OutputError
+
+# Torch is imported inside the functions: help must not wait for it.
+if TYPE_CHECKING:
+    from allsight.data.dataset import Dataset, Problem
+
+SPELLED_OUT = 5  # problems that get a line of their own
+
+
+def read_splits(path: Path, split: str | None = None) -> "dict[str, Dataset]":
+    """Read all splits of a data set by name, or the one that is asked for."""
+    from allsight.data.formats import open_dataset, splits
+
+    wanted = [split] if split is not None else splits(path)
+    datasets = {}
+    for name in wanted:
+        dataset = open_dataset(path, name)
+        datasets[dataset.split] = dataset
+    return datasets
+
+
+def read_all(path: Path) -> "Dataset":
+    """Read a data set with its splits joined."""
+    from allsight.data.formats import open_dataset
+
+    return open_dataset(path)
+
+
+def write_splits(
+    datasets: "Mapping[str, Dataset]", target: Path, form: str, *, sources: Sequence[Path], force: bool
+) -> None:
+    """Write a data set into a folder of its own, after a word on what reading found and what will be lost.
+
+    Raises:
+        OutputError: the target exists and is not to be replaced, or what is read lies in it.
+        AnnotationError: there is nothing to write, or the form has no place for it.
+    """
+    from allsight.data.formats import detect_format, lost_fields, write_datasets
+
+    for source in sources:
+        if _within(source, target) or _within(target, source):
+            raise OutputError(f"{target}: one of {source} and {target} lies in the other; choose another folder")
+    if force and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        try:
+            detect_format(target)
+        except AnnotationError as error:
+            raise OutputError(f"{target}: is no data set, so not even --force replaces it; remove it first") from error
+    if not any(len(dataset) for dataset in datasets.values()):
+        raise AnnotationError(f"{sources[0]}: no usable pictures to write; `allsight check` says why")
+    problems = dict.fromkeys(problem for dataset in datasets.values() for problem in dataset.problems)
+    tell(list(problems))
+    lost = {field for dataset in datasets.values() for field in lost_fields(dataset, form)}
+    write_datasets(datasets, target, form, force=force)
+    if lost:
+        note(f"{form} has no place for {', '.join(sorted(lost))}; left out")
+
+
+def tell(problems: "Sequence[Problem]") -> None:
+    """Say what was wrong with data that were read."""
+    for problem in problems[:SPELLED_OUT]:
+        note(str(problem))
+    if len(problems) > SPELLED_OUT:
+        note(f"and {len(problems) - SPELLED_OUT:,} more problems; `allsight check` lists them")
+
+
+def told(dataset: "Dataset") -> str:
+    """Return `train: 164 pictures, 3,874 objects of 3 classes`."""
+    parts = [f"{len(dataset):,} pictures"]
+    if dataset.object_classes is not None:
+        count = sum(len(example.annotation) for example in dataset)
+        parts.append(f"{count:,} objects of {len(dataset.object_classes)} classes")
+    if dataset.tag_classes is not None:
+        parts.append(f"tags of {len(dataset.tag_classes)} classes")
+    return f"{dataset.split or 'all'}: {', '.join(parts)}"
+
+
+def _within(path: Path, folder: Path) -> bool:
+    inner, outer = os.path.realpath(path), os.path.realpath(folder)
+    return inner == outer or inner.startswith(os.path.join(outer, ""))

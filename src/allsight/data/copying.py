@@ -1,0 +1,55 @@
+"""Pictures of a data set to another folder, byte for byte where they are files."""
+
+import shutil
+from pathlib import Path
+
+from PIL import Image
+
+from allsight.data.dataset import Dataset
+from allsight.errors import OutputError
+
+
+def copy_pictures(dataset: Dataset, folder: str | Path, *, distinct_stems: bool = False) -> list[str]:
+    """Copy all pictures of a data set to a folder; those that are no files become PNG.
+
+    Pictures of the same name from several folders get a number each.
+
+    Args:
+        dataset: the pictures.
+        folder: where they go; what stands there already is kept.
+        distinct_stems: no two names may differ in their suffix only, because annotation files are named by the stem.
+
+    Returns:
+        The file names in `folder`, in the order of the data set.
+
+    Raises:
+        OutputError: a picture cannot be copied.
+    """
+    folder = Path(folder)
+    names: list[str] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Lower case, because some file systems do not tell A.jpg from a.jpg.
+        taken = {_key(path.name, distinct_stems) for path in folder.iterdir()}
+        for example in dataset:
+            path = example.path
+            stem = path.stem.replace("#", "_") if example.pixels is None else path.name.replace("#", "_")
+            suffix = path.suffix if example.pixels is None else ".png"
+            name = f"{stem}{suffix}"
+            number = 2
+            while _key(name, distinct_stems) in taken:
+                name = f"{stem}_{number}{suffix}"
+                number += 1
+            taken.add(_key(name, distinct_stems))
+            names.append(name)
+            if example.pixels is None:
+                shutil.copyfile(path, folder / name)
+            else:
+                Image.fromarray(example.pixels.permute(1, 2, 0).numpy()).save(folder / name)
+    except OSError as error:
+        raise OutputError(f"{folder}: pictures cannot be copied ({error})") from error
+    return names
+
+
+def _key(name: str, stem_only: bool) -> str:
+    return (Path(name).stem if stem_only else name).lower()

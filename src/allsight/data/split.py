@@ -1,0 +1,97 @@
+"""Parts of a data set, drawn by a seed: train and val with equal shares of every class, or a few shots."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from allsight.data.dataset import Dataset
+from allsight.errors import AnnotationError
+
+
+def class_presence(dataset: Dataset) -> np.ndarray:
+    """Return (N, C) bool: which classes of objects and tags occur in which picture."""
+    objects = len(dataset.object_classes or ())
+    tags = len(dataset.tag_classes or ())
+    present = np.zeros((len(dataset), objects + tags), dtype=bool)
+    for row, example in zip(present, dataset, strict=True):
+        if example.annotation.labels is not None:
+            row[example.annotation.labels.numpy()] = True
+        if example.annotation.tags is not None:
+            row[objects:] = example.annotation.tags.numpy() > 0.5
+    return present
+
+
+def split(dataset: Dataset, fractions: Mapping[str, float], seed: int, *, stratify: bool = True) -> dict[str, Dataset]:
+    """Divide a data set at random, every class in the same proportion.
+
+    Args:
+        dataset: all examples.
+        fractions: share of every part by name, such as {"train": 0.8, "val": 0.2}; scaled to a sum of 1.
+        seed: the same seed gives the same parts.
+        stratify: by iterative stratification (Sechidis et al., "On the stratification of multi-label data", 2011,
+            algorithm 1): the rarest class first, each of its pictures to the part that lacks it most.
+
+    Returns:
+        The parts by name, in the order of the data set.
+
+    Raises:
+        AnnotationError: fractions that are not positive.
+    """
+    if not fractions or min(fractions.values()) <= 0:
+        raise AnnotationError(f"{dataset.name}: shares of a split must be positive, not {dict(fractions)}")
+    shares = np.array(list(fractions.values())) / sum(fractions.values())
+    generator = np.random.default_rng(seed)
+    present = class_presence(dataset) if stratify else np.zeros((len(dataset), 0), dtype=bool)
+    part = _stratify(present, shares, generator)
+    return {name: dataset.subset(np.flatnonzero(part == i).tolist(), split=name) for i, name in enumerate(fractions)}
+
+
+def _stratify(present: np.ndarray, shares: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return (N,) the part of every example; present: (N, C) bool, shares: (P,) of sum 1."""
+    order = generator.permutation(len(present))
+    wanted = shares * len(present)
+    wanted_of_class = shares[:, None] * present.sum(0)
+    part = np.full(len(present), -1)
+    while (free := order[part[order] < 0]).size:
+        left = present[free].sum(0)
+        rarest = int(np.where(left > 0, left, len(present) + 1).argmin()) if (left > 0).any() else None
+        for i in free if rarest is None else free[present[free, rarest]]:
+            lack = wanted if rarest is None else wanted_of_class[:, rarest]
+            chosen = int(np.lexsort((wanted, lack.round(9)))[-1])
+            part[i] = chosen
+            wanted[chosen] -= 1
+            wanted_of_class[chosen, present[i]] -= 1
+    return part
+
+
+def shots(dataset: Dataset, k: int, seed: int) -> Dataset:
+    """Draw a few labelled pictures.
+
+    For tags, k pictures of every class; for objects, k pictures in all, first such that every class occurs (the
+    rarest first), then at random. Of one seed, fewer shots are a part of more: a curve over k compares like with like.
+
+    Args:
+        dataset: all labelled pictures.
+        k: at least 1.
+        seed: the same seed gives the same pictures.
+
+    Raises:
+        AnnotationError: there are not so many.
+    """
+    order = np.random.default_rng(seed).permutation(len(dataset))
+    present = class_presence(dataset)
+    if dataset.tag_classes is not None:
+        counts = present.sum(0)
+        if k < 1 or counts.min(initial=len(dataset)) < k:
+            raise AnnotationError(
+                f"{dataset.name}: {k} pictures of every class were asked for, the rarest has {counts.min(initial=0)}"
+            )
+        chosen = [i for column in present.T for i in order[column[order]][:k].tolist()]
+        return dataset.subset(dict.fromkeys(chosen))
+    if not 1 <= k <= len(dataset):
+        raise AnnotationError(f"{dataset.name}: {k} pictures were asked for, there are {len(dataset)}")
+    first: list[int] = []
+    for label in np.argsort(present.sum(0), kind="stable"):
+        if present[:, label].any() and not present[first, label].any():
+            first.append(int(order[present[order, label]][0]))
+    return dataset.subset(list(dict.fromkeys([*first, *order.tolist()]))[:k])

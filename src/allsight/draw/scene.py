@@ -1,0 +1,156 @@
+"""A Scene painted over its picture."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from allsight.draw.canvas import Canvas, footer
+from allsight.draw.palette import Colour, class_colours
+from allsight.errors import PictureError
+from allsight.scene import Masks, Scene, Vocabulary
+
+SMALLEST = 480  # pixels of the longer side, below which lines and letters would hide the picture
+MASK, REGION = 0.4, 0.5
+LEAST_TAG, MOST_TAGS = 0.1, 3
+
+
+def draw(picture: Tensor, scene: Scene) -> Tensor:
+    """Paint what a Scene says over its picture: regions, masks, boxes with labels, keypoints, and tags underneath.
+
+    Small pictures are enlarged, lines and letters grow with the picture, and a label is left out where it would cover
+    another one. A class has one colour. Boxes located without box labels are dashed and marked "~".
+
+    Args:
+        picture: (3, H, W) uint8 RGB.
+        scene: of the same size.
+
+    Returns:
+        (3, H', W') uint8: at least 480 pixels on the longer side, and higher by the lines underneath, if any.
+
+    Raises:
+        PictureError: picture and scene differ in size.
+    """
+    if tuple(picture.shape[1:]) != tuple(scene.size):
+        raise PictureError(
+            f"{scene.source or 'picture'}: is {tuple(picture.shape[1:])} pixels high and wide but its scene"
+            f" {tuple(scene.size)}; draw a scene on its own picture"
+        )
+    factor = -(-SMALLEST // max(scene.size))
+    if factor > 1:
+        height, width = factor * scene.size[0], factor * scene.size[1]
+        image = Image.fromarray(picture.permute(1, 2, 0).numpy()).resize((width, height), Image.Resampling.BICUBIC)
+        picture, scene = torch.from_numpy(np.array(image)).permute(2, 0, 1), scene.resize(height, width)
+    canvas = Canvas(picture)
+    below: list[tuple[str, Colour | None]] = []
+    if scene.regions is not None:
+        below += _paint_regions(canvas.pixels, scene.regions.numpy(), scene.region_classes)
+    if scene.boxes is not None and len(scene):
+        _draw_objects(canvas, scene)
+    if scene.tags is not None:
+        below += _tag_lines(scene.tags, scene.tag_classes)
+    finished = canvas.finished()
+    return footer(finished, below) if below else finished
+
+
+def _draw_objects(canvas: Canvas, scene: Scene) -> None:
+    """Paint masks, then boxes, the large ones first so that small ones stay visible, then labels, the best first."""
+    assert scene.boxes is not None
+    sides = (scene.boxes[:, 2:] - scene.boxes[:, :2]).clamp_min(0)
+    order = (sides[:, 0] * sides[:, 1]).argsort(descending=True, stable=True).tolist()
+    colours, texts = object_colours(scene), _texts(scene)
+    if scene.masks is not None:
+        paint_masks(canvas.pixels, scene.masks, [colours[i] for i in order], torch.tensor(order), canvas.line)
+    boxes: list[tuple[float, float, float, float]] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in scene.boxes.tolist()]
+    weak = [False] * len(boxes) if scene.weak is None else scene.weak.tolist()
+    for i in order:
+        if scene.masks is None or weak[i]:
+            canvas.box(boxes[i], colours[i], dashed=weak[i])
+    if scene.keypoints is not None:
+        for i, points in enumerate(scene.keypoints.tolist()):
+            for x, y, visible in points:
+                if visible:
+                    canvas.dot(x, y, colours[i], hollow=visible < 2)
+    if scene.scores is not None:
+        order = scene.scores.argsort(descending=True, stable=True).tolist()
+    for i in order:
+        if texts[i]:
+            canvas.label(boxes[i], texts[i], colours[i])
+
+
+def object_colours(scene: Scene) -> list[Colour]:
+    """Return the colour of every object: that of its class."""
+    if scene.labels is None or not len(scene):
+        return class_colours([""]) * len(scene)
+    count = int(scene.labels.max()) + 1
+    palette = class_colours(scene.object_classes.names if scene.object_classes else [f"{i:06}" for i in range(count)])
+    return [palette[label] for label in scene.labels.tolist()]
+
+
+def _texts(scene: Scene) -> list[str]:
+    """Return what to write at every object."""
+    parts: list[list[str]] = [[] for _ in range(len(scene))]
+    names = scene.names() or ([] if scene.labels is None else [str(label) for label in scene.labels.tolist()])
+    for i, name in enumerate(names):
+        parts[i].append(f"~{name}" if scene.weak is not None and scene.weak[i] else name)
+    if scene.tracks is not None:
+        for i, track in enumerate(scene.tracks.tolist()):
+            parts[i].append(f"#{track}")
+    if scene.scores is not None:
+        for i, score in enumerate(scene.scores.tolist()):
+            parts[i].append(f"{score:.2f}")
+    for word, flags in (("crowd", scene.crowd), ("difficult", scene.difficult)):
+        for i in [] if flags is None else flags.nonzero()[:, 0].tolist():
+            parts[i].append(f"({word})")
+    return [" ".join(words) for words in parts]
+
+
+def paint_masks(pixels: NDArray[np.uint8], masks: Masks, colours: list[Colour], order: Tensor, line: int) -> None:
+    """Lay translucent masks with an outline over a picture.
+
+    Args:
+        pixels: (H, W, 3) uint8, painted on. masks: of that size.
+        colours: of the masks in the order of painting. order: (N,) int64, that order.
+        line: pixels of the outline.
+    """
+    chosen = masks[order]
+    areas = (chosen.windows[:, 2] - chosen.windows[:, 0]) * (chosen.windows[:, 3] - chosen.windows[:, 1])
+    for window, bits, colour in zip(chosen.windows.tolist(), chosen.bits.split(areas.tolist()), colours, strict=True):
+        x1, y1, x2, y2 = window
+        inside = bits.numpy().reshape(y2 - y1, x2 - x1)
+        core = inside
+        for _ in range(line):
+            grown = np.pad(core, 1)
+            core = core & grown[:-2, 1:-1] & grown[2:, 1:-1] & grown[1:-1, :-2] & grown[1:-1, 2:]
+        patch = pixels[y1:y2, x1:x2]
+        patch[inside] = _blend(patch[inside], colour, MASK)
+        patch[inside & ~core] = colour
+
+
+def _paint_regions(
+    pixels: NDArray[np.uint8], regions: NDArray[np.int64], classes: Vocabulary | None
+) -> list[tuple[str, Colour | None]]:
+    """Tint every pixel by its class and return the legend of what is there, the largest first."""
+    counts = np.bincount(regions.ravel(), minlength=256)
+    counts[255] = 0
+    present = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist()
+    names = classes.names if classes else tuple(f"{i:03}" for i in range(255))
+    colours = class_colours(names)
+    table = np.zeros((len(counts), 3))
+    for label in present:
+        table[label] = colours[label]
+    known = regions != 255
+    pixels[known] = _blend(pixels[known], table[regions[known]], REGION)
+    return [(names[label], colours[label]) for label in present]
+
+
+def _blend(pixels: NDArray[np.uint8], colour: Colour | NDArray[np.float64], share: float) -> NDArray[np.uint8]:
+    return (pixels * (1 - share) + np.asarray(colour, dtype=np.float32) * share + 0.5).astype(np.uint8)
+
+
+def _tag_lines(tags: Tensor, classes: Vocabulary | None) -> list[tuple[str, Colour | None]]:
+    """Return the few most probable tags."""
+    scores, labels = tags.sort(descending=True, stable=True)
+    best = [(s, i) for s, i in zip(scores.tolist(), labels.tolist(), strict=True) if s >= LEAST_TAG][:MOST_TAGS]
+    return [(f"{classes[i] if classes else i} {score:.2f}", None) for score, i in best]

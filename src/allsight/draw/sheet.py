@@ -1,0 +1,65 @@
+"""Several pictures on one sheet, each with its caption."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from allsight.draw.canvas import font, text_width
+from allsight.draw.palette import DARK, LIGHT
+from allsight.draw.scene import draw
+from allsight.scene import Scene
+
+
+def contact_sheet(pictures: Sequence[Tensor], captions: Sequence[str], *, columns: int = 3, cell: int = 480) -> Tensor:
+    """Set pictures in rows, each fitted into a square cell with its caption underneath.
+
+    Args:
+        pictures: (3, H, W) uint8 each, of any size.
+        captions: one line a picture; long ones are cut.
+        columns: pictures in a row. cell: pixels of a cell's side.
+
+    Returns:
+        (3, H, W) uint8.
+    """
+    columns = max(1, min(columns, len(pictures)))
+    rows = -(-len(pictures) // columns)
+    letters, gap = max(12, cell // 28), max(4, cell // 40)
+    line = round(letters * 1.6) if any(captions) else 0
+    sheet = Image.new("RGB", (columns * (cell + gap) + gap, rows * (cell + line + gap) + gap), DARK)
+    pen = ImageDraw.Draw(sheet)
+    for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        row, column = divmod(place, columns)
+        left, top = gap + column * (cell + gap), gap + row * (cell + line + gap)
+        image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+        scale = cell / max(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+        sheet.paste(image, (left + (cell - size[0]) // 2, top + (cell - size[1]) // 2))
+        text = _cut(caption, letters, cell)
+        pen.text((left + cell / 2, top + cell + line / 2), text, fill=LIGHT, font=font(letters), anchor="mm")
+    return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).contiguous()
+
+
+def beside(picture: Tensor, truth: Scene, prediction: Scene) -> Tensor:
+    """Draw the truth on the left and the prediction on the right.
+
+    Args:
+        picture: (3, H, W) uint8 RGB.
+        truth, prediction: Scenes of that size.
+
+    Returns:
+        (3, H', W') uint8.
+    """
+    pair = [draw(picture, scene) for scene in (truth, prediction)]
+    return contact_sheet(pair, ["truth", "prediction"], columns=2, cell=max(max(p.shape[1:]) for p in pair))
+
+
+def _cut(text: str, letters: int, width: float) -> str:
+    if text_width(text, letters) <= width:
+        return text
+    while text and text_width(text + "...", letters) > width:
+        text = text[:-1]
+    return text + "..."

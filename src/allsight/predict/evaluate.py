@@ -1,0 +1,97 @@
+"""What a model says of a data set, beside the truth."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from allsight.data.dataset import Dataset, Example
+from allsight.errors import AllsightError, ModelError, PictureError
+from allsight.predict.predictor import Predictor
+from allsight.predict.stream import ahead, batches
+from allsight.scene import Frame, Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Truth and prediction, picture by picture.
+
+    Args:
+        examples: the N pictures that could be read, in the order of the data set.
+        truths, predictions: N Scenes each; predictions are raw, of whatever score, without boxes that come from tags.
+        failed: pictures that could not be read, one line each; they are in no score.
+    """
+
+    examples: tuple[Example, ...]
+    truths: tuple[Scene, ...]
+    predictions: tuple[Scene, ...]
+    failed: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.truths)
+
+
+def evaluate(predictor: Predictor, dataset: Dataset) -> Evaluation:
+    """Ask a model about every picture of a data set; only Scenes are kept.
+
+    Args:
+        predictor: the model.
+        dataset: annotated pictures.
+
+    Raises:
+        PictureError: there is no picture, or none can be read.
+        ModelError: the model and the data set have no class in common.
+    """
+    examples, truths, predictions, failed = [], [], [], []
+    for example, answer in answers(predictor, dataset):
+        if isinstance(answer, AllsightError):
+            failed.append(str(answer))
+            continue
+        if not examples:
+            _compare(predictor, dataset, answer)
+        examples.append(example)
+        truths.append(example.annotation)
+        predictions.append(answer)
+    if not examples:
+        raise PictureError(failed[0] if failed else f"{dataset.name}: no pictures to evaluate; `allsight check` says why")
+    return Evaluation(tuple(examples), tuple(truths), tuple(predictions), tuple(failed))
+
+
+def answers(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[Example, Scene | AllsightError]]:
+    """Give every example with all that the model says of it, or why its picture cannot be read; decoding runs ahead."""
+    size = predictor.batch_size
+    for batch in batches(ahead(partial(_read, predictor), dataset, size), size):
+        scenes = iter(predictor.scenes_of([item for _, item in batch if not isinstance(item, AllsightError)]))
+        for example, item in batch:
+            if isinstance(item, AllsightError):
+                yield example, item
+            else:
+                scene = _without_weak(next(scenes))
+                yield example, scene.with_(source=str(example.path))
+
+
+def _read(predictor: Predictor, example: Example) -> tuple[Tensor, Frame]:
+    picture = example.picture(longest=predictor.model.preprocessing.longest)
+    return predictor.prepare(picture, example.annotation.size)
+
+
+def _without_weak(scene: Scene) -> Scene:
+    """Leave out boxes that were located without box labels: a score of the tags should not depend on them."""
+    return scene if scene.weak is None else scene.keep(~scene.weak).with_(weak=None, masks=None)
+
+
+def _compare(predictor: Predictor, dataset: Dataset, answer: Scene) -> None:
+    """Refuse to score a model on things that it has never heard of."""
+    name = predictor.model.name
+    for what, wanted, known in (
+        ("objects", dataset.object_classes, answer.object_classes),
+        ("tags", dataset.tag_classes, answer.tag_classes),
+    ):
+        if wanted is not None and known is not None and any(each in known for each in wanted):
+            return
+        if wanted is not None and known is not None:
+            raise ModelError(
+                f"{name}: knows none of the {what} in {dataset.name} ({wanted.summary(3)}); it knows {known.summary(3)}"
+            )
+    raise ModelError(f"{name}: says nothing of what is annotated in {dataset.name}; choose another model or data set")

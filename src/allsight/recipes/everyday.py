@@ -1,0 +1,37 @@
+"""`everyday`: ImageNet's names with their places, and boxes of everyday objects learned from a few photographs."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from allsight.recipes.settings import ObjectSettings
+
+if TYPE_CHECKING:
+    from allsight.recipes.job import Job
+
+
+@dataclass(frozen=True)
+class Everyday(ObjectSettings):
+    """A narrow RetinaNet on a trunk that is not trained at all, so that the same pass still names ImageNet's classes.
+
+    Command: allsight train everyday COCO256 COCO_MINI --out runs/everyday
+    """
+
+    freeze_until: str = "head"
+    longest: int = 384
+    epochs: int = 60
+    learning_rate: float = 2e-3
+    scale: tuple[float, float] = (0.6, 1.8)
+    photographs: int = 0
+    """Learn from so many photographs, drawn at random by the seed; 0 takes all."""
+
+    def build(self) -> "Job":
+        """Check the data and put system, data, measure and schedule together."""
+        from allsight.data.split import shots
+        from allsight.hub import Spec
+        from allsight.recipes.objects import object_job, read_objects
+
+        train, val = read_objects(self.data, self.seed)
+        if self.photographs:
+            train = shots(train, self.photographs, self.seed)
+        spec = Spec("everyday", {"classes": Spec("vocabulary", {"names": list(train.object_classes or ())})})
+        return object_job(self, train, val, start=spec, saved=spec, left_out=("trunk.", "heads.tags."))
