@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from allsight.cli.terminal import note
 from allsight.errors import AnnotationError, OutputError
+from allsight.files import refuse_to_overwrite
 
 # Torch is imported inside the functions: help must not wait for it.
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def write_splits(
     """
     from allsight.data.formats import detect_format, lost_fields, write_datasets
 
+    refuse_to_overwrite(target, force)
     for source in sources:
         if _within(source, target) or _within(target, source):
             raise OutputError(f"{target}: one of {source} and {target} lies in the other; choose another folder")
@@ -58,6 +60,10 @@ def write_splits(
     problems = dict.fromkeys(problem for dataset in datasets.values() for problem in dataset.problems)
     tell(list(problems))
     lost = {field for dataset in datasets.values() for field in lost_fields(dataset, form)}
+    one = next(iter(datasets.values()))
+    told = {"boxes": one.object_classes, "tags": one.tag_classes}
+    if lost.issuperset(name for name, classes in told.items() if classes is not None):
+        raise AnnotationError(f"{sources[0]}: {form} has no place for {' and '.join(sorted(lost))}; choose another form")
     write_datasets(datasets, target, form, force=force)
     if lost:
         note(f"{form} has no place for {', '.join(sorted(lost))}; left out")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from tyro.conf import arg
 
 from allsight.cli.terminal import note, number, show, table
-from allsight.errors import ModelError
+from allsight.errors import ModelError, TrainingError
 from allsight.recipes import RECIPES, recipe_class
 
 
@@ -52,7 +52,9 @@ def _command(recipe_type: type[Any]) -> Callable[..., int]:
         resume: bool = False,
         force: bool = False,
     ) -> int:
-        from allsight.recipes.job import train as run
+        if not recipe.data:
+            raise TrainingError("train: no data; give one data set or several (see `allsight check`)")
+        from allsight.recipes.job import train as run  # here, because help must not wait for torch
 
         scores = run(recipe, out, resume=resume, force=force, say=note)
         made = table(("score", ">value"))

@@ -61,8 +61,8 @@ def read_picture(source: str | Path | bytes, *, longest: int | None = None) -> T
     """
     with _opened(source) as image:
         if longest is not None and longest < max(image.size):
-            scale = longest / max(image.size)
-            image.draft(None, (-(-image.width * scale // 1), -(-image.height * scale // 1)))  # type: ignore[arg-type]
+            # Only the longer side counts; draft takes the strongest reduction that keeps both sides at least so long.
+            image.draft(None, (longest, 1) if image.width >= image.height else (1, longest))  # type: ignore[arg-type]
         turn = _TURNS.get(_orientation(image))
         image.load()
         rgb = _to_rgb(image)

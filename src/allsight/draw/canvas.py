@@ -40,7 +40,6 @@ class Canvas:
         self.letters = max(12, round(longest / 46))
         self.padding = max(2, self.letters // 5)
         self._taken = np.zeros((0, 4))
-        self._text_area = 0.0
         self._image: Image.Image | None = None
 
     @property
@@ -81,26 +80,30 @@ class Canvas:
         rows = [(a, y, b, y + wide - 1) for a, b in along(x1, x2) for y in (y1, y2 - wide + 1)]
         return rows + [(x, a, x + wide - 1, b) for a, b in along(y1, y2) for x in (x1, x2 - wide + 1)]
 
-    def label(self, corners: Rectangle, text: str, colour: Colour, most: float = 0.2) -> bool:
+    def label_area(self, text: str) -> float:
+        """Return how many pixels a label covers."""
+        wide, high = self._label_size(text)
+        return wide * high
+
+    def _label_size(self, text: str) -> tuple[float, float]:
+        return text_width(text, self.letters) + 2 * self.padding, self.letters * 1.15 + self.padding
+
+    def label(self, corners: Rectangle, text: str, colour: Colour) -> bool:
         """Write a label at a box where it covers no other label, or nowhere.
 
         Args:
             corners: the box. text: one line. colour: of the label's background.
-            most: share of the picture that all labels together may cover.
 
         Returns:
             Whether there was room.
         """
         x1, y1, x2, y2 = corners
-        wide = text_width(text, self.letters) + 2 * self.padding
-        high = self.letters * 1.15 + self.padding
-        if self._text_area + wide * high > most * self.width * self.height or wide > self.width:
-            return False
+        wide, high = self._label_size(text)
         left, right = x1 - 1, x2 + 1 - wide
         for x, y in ((left, y1 - high), (left, y2), (right, y1 - high), (right, y2), (left, y1), (left, y2 - high)):
             x = min(max(x, 0), self.width - wide)
             place = (x, y, x + wide, y + high)
-            if y >= 0 and y + high <= self.height and not self._is_taken(place):
+            if x >= 0 and y >= 0 and y + high <= self.height and not self._is_taken(place):
                 self._write(place, text, colour)
                 return True
         return False
@@ -116,7 +119,6 @@ class Canvas:
         middle = (x1 + self.padding, (y1 + y2) / 2)
         self.pen.text(middle, text, fill=ink_on(colour), font=font(self.letters), anchor="lm")
         self._taken = np.concatenate([self._taken, np.array([place])])
-        self._text_area += (x2 - x1) * (y2 - y1)
 
     def dot(self, x: float, y: float, colour: Colour, *, hollow: bool = False) -> None:
         """Mark a point."""

@@ -1,9 +1,12 @@
 """A Scene painted over its picture."""
 
+from collections import Counter
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import minimum_filter1d
 from torch import Tensor
 
 from allsight.draw.canvas import Canvas, footer
@@ -12,7 +15,8 @@ from allsight.errors import PictureError
 from allsight.scene import Masks, Scene, Vocabulary
 
 SMALLEST = 480  # pixels of the longer side, below which lines and letters would hide the picture
-MASK, REGION = 0.4, 0.5
+MASK, REGION = 0.4, 0.5  # opacity
+MOST_TEXT = 0.15  # of the picture may be covered by labels
 LEAST_TAG, MOST_TAGS = 0.1, 3
 
 
@@ -47,18 +51,23 @@ def draw(picture: Tensor, scene: Scene) -> Tensor:
     if scene.regions is not None:
         below += _paint_regions(canvas.pixels, scene.regions.numpy(), scene.region_classes)
     if scene.boxes is not None and len(scene):
-        _draw_objects(canvas, scene)
+        below += _draw_objects(canvas, scene)
     if scene.tags is not None:
         below += _tag_lines(scene.tags, scene.tag_classes)
     finished = canvas.finished()
     return footer(finished, below) if below else finished
 
 
-def _draw_objects(canvas: Canvas, scene: Scene) -> None:
-    """Paint masks, then boxes, the large ones first so that small ones stay visible, then labels, the best first."""
+def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None]]:
+    """Paint masks, then boxes, the large ones first so that small ones stay visible, then labels, the best first.
+
+    Where there are so many objects that their labels would hide the picture, only large ones are labelled; the legend
+    that is returned tells the rest.
+    """
     assert scene.boxes is not None
     sides = (scene.boxes[:, 2:] - scene.boxes[:, :2]).clamp_min(0)
-    order = (sides[:, 0] * sides[:, 1]).argsort(descending=True, stable=True).tolist()
+    areas = (sides[:, 0] * sides[:, 1]).tolist()
+    order = sorted(range(len(areas)), key=lambda i: -areas[i])
     colours, texts = object_colours(scene), _texts(scene)
     if scene.masks is not None:
         paint_masks(canvas.pixels, scene.masks, [colours[i] for i in order], torch.tensor(order), canvas.line)
@@ -74,9 +83,15 @@ def _draw_objects(canvas: Canvas, scene: Scene) -> None:
                     canvas.dot(x, y, colours[i], hollow=visible < 2)
     if scene.scores is not None:
         order = scene.scores.argsort(descending=True, stable=True).tolist()
+    labels = [canvas.label_area(text) for text in texts]
+    crowded = sum(labels) > MOST_TEXT * canvas.width * canvas.height
     for i in order:
-        if texts[i]:
+        if texts[i] and not (crowded and areas[i] < 4 * labels[i]):
             canvas.label(boxes[i], texts[i], colours[i])
+    if not crowded or scene.labels is None:
+        return []
+    kinds = Counter(zip(scene.names() or map(str, scene.labels.tolist()), colours, strict=True))
+    return [(f"{name} {count}", colour) for (name, colour), count in kinds.most_common()]
 
 
 def object_colours(scene: Scene) -> list[Colour]:
@@ -119,13 +134,12 @@ def paint_masks(pixels: NDArray[np.uint8], masks: Masks, colours: list[Colour], 
     for window, bits, colour in zip(chosen.windows.tolist(), chosen.bits.split(areas.tolist()), colours, strict=True):
         x1, y1, x2, y2 = window
         inside = bits.numpy().reshape(y2 - y1, x2 - x1)
-        core = inside
-        for _ in range(line):
-            grown = np.pad(core, 1)
-            core = core & grown[:-2, 1:-1] & grown[2:, 1:-1] & grown[1:-1, :-2] & grown[1:-1, 2:]
+        core = inside.astype(np.uint8)
+        for axis in (0, 1):
+            core = minimum_filter1d(core, 2 * line + 1, axis=axis, mode="constant")
         patch = pixels[y1:y2, x1:x2]
         patch[inside] = _blend(patch[inside], colour, MASK)
-        patch[inside & ~core] = colour
+        patch[inside & (core == 0)] = colour
 
 
 def _paint_regions(

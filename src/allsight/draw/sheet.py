@@ -14,32 +14,33 @@ from allsight.scene import Scene
 
 
 def contact_sheet(pictures: Sequence[Tensor], captions: Sequence[str], *, columns: int = 3, cell: int = 480) -> Tensor:
-    """Set pictures in rows, each fitted into a square cell with its caption underneath.
+    """Set pictures in rows, each fitted into the width and height of a cell, with its caption underneath.
 
     Args:
         pictures: (3, H, W) uint8 each, of any size.
         captions: one line a picture; long ones are cut.
-        columns: pictures in a row. cell: pixels of a cell's side.
+        columns: pictures in a row. cell: pixels of the longer side of a picture.
 
     Returns:
         (3, H, W) uint8.
     """
     columns = max(1, min(columns, len(pictures)))
-    rows = -(-len(pictures) // columns)
     letters, gap = max(12, cell // 28), max(4, cell // 40)
     line = round(letters * 1.6) if any(captions) else 0
-    sheet = Image.new("RGB", (columns * (cell + gap) + gap, rows * (cell + line + gap) + gap), DARK)
+    images = [_fitted(picture, cell) for picture in pictures]
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    heights = [max(image.height for image in row) for row in rows]
+    high = sum(heights) + len(rows) * (line + gap) + gap
+    sheet = Image.new("RGB", (columns * (cell + gap) + gap, high), DARK)
     pen = ImageDraw.Draw(sheet)
-    for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        row, column = divmod(place, columns)
-        left, top = gap + column * (cell + gap), gap + row * (cell + line + gap)
-        image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
-        scale = cell / max(image.size)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(size, Image.Resampling.LANCZOS)
-        sheet.paste(image, (left + (cell - size[0]) // 2, top + (cell - size[1]) // 2))
-        text = _cut(caption, letters, cell)
-        pen.text((left + cell / 2, top + cell + line / 2), text, fill=LIGHT, font=font(letters), anchor="mm")
+    top = gap
+    for row, height, start in zip(rows, heights, range(0, len(images), columns), strict=True):
+        for column, image in enumerate(row):
+            left = gap + column * (cell + gap)
+            sheet.paste(image, (left + (cell - image.width) // 2, top + (height - image.height) // 2))
+            text = _cut(captions[start + column], letters, cell)
+            pen.text((left + cell / 2, top + height + line / 2), text, fill=LIGHT, font=font(letters), anchor="mm")
+        top += height + line + gap
     return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).contiguous()
 
 
@@ -55,6 +56,13 @@ def beside(picture: Tensor, truth: Scene, prediction: Scene) -> Tensor:
     """
     pair = [draw(picture, scene) for scene in (truth, prediction)]
     return contact_sheet(pair, ["truth", "prediction"], columns=2, cell=max(max(p.shape[1:]) for p in pair))
+
+
+def _fitted(picture: Tensor, cell: int) -> Image.Image:
+    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    scale = cell / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 def _cut(text: str, letters: int, width: float) -> str:

@@ -30,8 +30,8 @@ class Everyday(ObjectSettings):
         from allsight.hub import Spec
         from allsight.recipes.objects import object_job, read_objects
 
-        train, val = read_objects(self.data, self.seed)
+        train, val, notes = read_objects(self.data, self.seed)
         if self.photographs:
             train = shots(train, self.photographs, self.seed)
         spec = Spec("everyday", {"classes": Spec("vocabulary", {"names": list(train.object_classes or ())})})
-        return object_job(self, train, val, start=spec, saved=spec, left_out=("trunk.", "heads.tags."))
+        return object_job(self, train, val, notes, start=spec, saved=spec, left_out=("trunk.", "heads.tags."))

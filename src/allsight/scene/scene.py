@@ -97,7 +97,7 @@ class Scene:
     source: str | None = None
 
     # How a notebook shows a Scene: set by the floor that can read pictures and draw (allsight.predict).
-    painter: ClassVar[Callable[["Scene"], bytes] | None] = None
+    painter: ClassVar[Callable[["Scene"], bytes | None] | None] = None
 
     def __post_init__(self) -> None:
         known = {"height": self.size[0], "width": self.size[1]}

@@ -1,0 +1,114 @@
+"""How a classifier is trained and judged."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from allsight.backbones.freezing import freeze
+from allsight.data.augment import Augmentation
+from allsight.data.dataset import Dataset
+from allsight.data.doctor import check
+from allsight.data.formats import open_dataset, splits
+from allsight.data.geometry import Crop, Flip, Scale
+from allsight.data.loading import TrainingSet, collate
+from allsight.data.split import split
+from allsight.errors import TrainingError
+from allsight.hub import Model, Preprocessing, Spec
+from allsight.metrics.classification import mean_average_precision, top_k
+from allsight.models.system import System
+from allsight.models.vision import Vision
+from allsight.recipes.job import Job, Stage
+from allsight.recipes.objects import predictions, training_window
+from allsight.training import FitConfig, parameter_groups
+
+if TYPE_CHECKING:
+    from allsight.recipes.classifier import Classifier
+
+
+def read_tags(path: Path, held_out: float, seed: int) -> tuple[Dataset, Dataset, list[str]]:
+    """Return the tagged pictures to learn from, those to be judged by, and what the doctor has to say about them.
+
+    Raises:
+        AnnotationError: the path cannot be read. TrainingError: the data cannot be learned from.
+    """
+    there = splits(path)
+    names = [next((n for n in there if n.startswith(kind)), None) for kind in ("train", "val")]
+    if all(names):
+        parts = {kind: open_dataset(path, name) for kind, name in zip(("train", "val"), names, strict=True)}
+    else:
+        parts = split(open_dataset(path), {"train": 1 - held_out, "val": held_out}, seed)
+    if parts["train"].tag_classes is None:
+        raise TrainingError(f"{path}: has no tags to learn from; give a folder per class")
+    report = check(parts)
+    if report.fatal:
+        raise TrainingError(f"{path}: {report.fatal[0]}")
+    return report.datasets["train"], report.datasets["val"], report.lines(each=3)
+
+
+def tag_scores(found: Tensor, truth: Tensor, *, multi_label: bool) -> dict[str, float]:
+    """Return top-1 and top-5 accuracy, or the mean average precision, of probabilities (N, C) against tags (N, C)."""
+    if multi_label:
+        return {"mAP": mean_average_precision(found, truth)[0]}
+    labels = truth.argmax(1)
+    return {f"top{k}": top_k(found, labels, k) for k in (1, 5) if k < found.shape[1]}
+
+
+def tag_job(
+    recipe: "Classifier", train: Dataset, val: Dataset, notes: Sequence[str], *, start: Spec, saved: Spec
+) -> Job:
+    """Put the training of a classifier together: the last layer first, then fine-tuning.
+
+    Args:
+        recipe: its settings. train, val, notes: the data, as `read_tags` gives them.
+        start: builds the system to begin with. saved: builds it for loading the trained weights.
+    """
+    system: Vision = start.build()
+    fill = tuple(round(x) for x in system.trunk.mean.tolist())
+    card = {
+        "title": recipe.title,
+        "description": recipe.about,
+        "task": "tags: " + (train.tag_classes.summary() if train.tag_classes else ""),
+        "data": f"{len(train)} pictures to learn from, {len(val)} held out",
+        "licence": recipe.licence,
+    }
+    model = Model(system, saved, Preprocessing(recipe.longest, fill=fill), card=card)
+    truth = torch.stack([e.annotation.tags for e in val if e.annotation.tags is not None])
+
+    def evaluate(system: System) -> dict[str, float]:
+        tags = [scene.tags for scene in predictions(model, system, val) if scene.tags is not None]
+        return tag_scores(torch.stack(tags), truth, multi_label=recipe.multi_label)
+
+    def stage(name: str, epochs: int, rate: float, until: str) -> Stage:
+        def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
+            freeze(system.trunk, until)
+            groups = parameter_groups(system, rate, recipe.weight_decay)
+            config = FitConfig(
+                epochs=epochs,
+                batch_size=recipe.batch_size,
+                precision=recipe.precision,
+                clip_norm=10.0,
+                warmup=10,
+                ema_decay=0.98,
+                seed=recipe.seed,
+            )
+            return {"adamw": torch.optim.AdamW(groups)}, config
+
+        return Stage(name, begin)
+
+    stages = [stage("last_layer", recipe.frozen_epochs, recipe.learning_rate, list(system.trunk.channels)[-1])]
+    if recipe.tuned_epochs:
+        stages.append(stage("fine_tuned", recipe.tuned_epochs, recipe.tuned_rate, recipe.freeze_until))
+    window = training_window(train, recipe.longest)
+    augmentation = Augmentation(window, (Flip(), Scale(0.9, 1.4), Crop()), fill=fill)
+    return Job(
+        model=model,
+        data=TrainingSet(train, round(recipe.longest * 1.25), augmentation, seed=recipe.seed),
+        collate=partial(collate, fill=fill),
+        stages=stages,
+        evaluate=evaluate,
+        notes=notes,
+    )

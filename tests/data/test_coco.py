@@ -1,0 +1,177 @@
+"""COCO JSON is read wherever it lies, and one bad record never spoils the rest."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pycocotools.coco import COCO
+
+from allsight.data.coco import coco_splits, read_coco, write_coco
+from allsight.errors import AnnotationError
+
+from .conftest import save_picture
+
+CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
+
+
+def image(number: int, **changes: Any) -> dict[str, Any]:
+    return {"id": number, "file_name": f"{number}.png", "height": 48, "width": 64} | changes
+
+
+def box(number: int, bbox: list[Any], category: int = 3, **changes: Any) -> dict[str, Any]:
+    return {"id": number, "image_id": 1, "category_id": category, "bbox": bbox} | changes
+
+
+def write(root: Path, images: list[Any], annotations: list[Any], file: str = "annotations/instances_train.json") -> Path:
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES}))
+    return path
+
+
+def test_by_hand(tmp_path: Path) -> None:
+    save_picture(tmp_path / "train" / "1.png")
+    save_picture(tmp_path / "train" / "2.png")
+    square = [[10, 10, 20, 10, 20, 20, 10, 20]]
+    rows = [
+        box(1, [10, 10, 10, 10], 7, segmentation=square, area=100.0, iscrowd=1),
+        box(2, [0, 0, 5, 5], segmentation=[[0, 0, 5, 0, 5, 5]]),
+    ]
+    write(tmp_path, [image(1), image(2)], rows)
+    dataset = read_coco(tmp_path, "train")
+    assert dataset.object_classes is not None
+    assert (dataset.object_classes.names, dataset.object_classes.ids) == (("cat", "dog"), (3, 7))
+    scene = dataset[0].scene
+    assert scene.boxes.tolist() == [[10, 10, 20, 20], [0, 0, 5, 5]]
+    assert scene.names() == ["dog", "cat"]
+    assert scene.crowd.tolist() == [True, False]
+    assert scene.area.tolist() == [100, 25]
+    assert scene.masks is not None
+    assert scene.masks.dense()[0].nonzero().amin(0).tolist() == [10, 10]
+    assert scene.masks.area()[0] == 100
+    assert len(dataset[1].scene.boxes) == 0
+    assert not dataset.problems
+
+
+@pytest.mark.parametrize(
+    ("file", "pictures", "split"),
+    [
+        ("annotations/instances_train2017.json", "train2017", "train2017"),
+        ("annotations/instances_train2017.json", "images/train2017", "train2017"),
+        ("annotations/train.json", "images/train", "train"),
+        ("annotations/train.json", "images", "train"),
+        ("train/_annotations.coco.json", "train", "train"),
+        ("labels.json", "images", "labels"),
+        ("labels.json", ".", "labels"),
+    ],
+)
+def test_usual_places(file: str, pictures: str, split: str, tmp_path: Path) -> None:
+    save_picture(tmp_path / pictures / "1.png")
+    path = write(tmp_path, [image(1)], [], file)
+    assert list(coco_splits(tmp_path)) == [split]
+    assert len(read_coco(tmp_path, split)) == 1
+    assert len(read_coco(path)) == 1
+
+
+def test_bad_records(tmp_path: Path) -> None:
+    save_picture(tmp_path / "train" / "1.png")
+    bad = {
+        "not a number": [box(1, [1, 2, float("nan"), 4])],
+        "no area": [box(2, [5, 5, 0, 3])],
+        "outside": [box(3, [100, 100, 5, 5]), box(4, [-10, 0, 30, 20])],
+        "swapped corners": [box(5, [20, 20, -10, 5])],
+        "unknown class": [box(6, [1, 1, 5, 5], category=99)],
+        "broken annotation": [
+            box(7, [1, 2, 3]),
+            box(8, ["a", 2, 3, 4]),
+            {"id": 9},
+            "nonsense",
+            None,
+            box(10, [1, 1, 5, 5], image_id=77),
+            box(11, [1, 1, 5, 5], image_id=[1]),
+            {"image_id": 1, "bbox": [1, 1, 5, 5], "category_id": None},
+        ],
+    }
+    images = [image(1), image(2), image(3, height=10), {"file_name": "x.png"}, "nonsense"]
+    save_picture(tmp_path / "train" / "3.png")
+    rows = [row for cases in bad.values() for row in cases]
+    write(tmp_path, images, [*rows, box(12, [2, 2, 4, 4]), box(13, [1, 1, 5, 5], image_id=2)])
+    dataset = read_coco(tmp_path)
+    assert dataset[0].scene.boxes.tolist() == [[0, 0, 20, 20], [10, 20, 20, 25], [2, 2, 6, 6]]
+    expected = {kind: len(cases) for kind, cases in bad.items()}
+    expected["broken annotation"] += 2
+    assert Counter(p.kind for p in dataset.problems) == expected | {"missing picture": 1, "wrong size": 1}
+    assert all("\n" not in str(problem) for problem in dataset.problems)
+
+
+@pytest.mark.parametrize("segmentation", [[[1, 2, 3]], "x", {"size": [1, 1], "counts": "x"}, [[1, 2, 3, "a", 5, 6]], 3])
+def test_an_outline_that_cannot_be_drawn_leaves_the_picture_without_masks(segmentation: Any, tmp_path: Path) -> None:
+    save_picture(tmp_path / "train" / "1.png")
+    good = box(1, [10, 10, 10, 10], segmentation=[[10, 10, 20, 10, 20, 20, 10, 20]])
+    write(tmp_path, [image(1)], [good, box(2, [1, 1, 5, 5], segmentation=segmentation)])
+    scene = read_coco(tmp_path)[0].scene
+    assert len(scene.boxes) == 2
+    assert scene.masks is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"images": 3}', "\x00", "[" * 100_000])
+def test_broken_files(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "annotations" / "instances_train.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match=r"instances_train\.json") as caught:
+        read_coco(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("categories", [None, [{"id": "x"}], [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}], 3])
+def test_broken_categories(categories: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"images": [], "annotations": [], "categories": categories}))
+    with pytest.raises(AnnotationError):
+        read_coco(path)
+
+
+def test_coco_mini_agrees_with_pycocotools(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = shared_data / "coco_mini" / "annotations" / "instances_train2017.json"
+    reference = COCO(str(file))
+    dataset = read_coco(shared_data / "coco_mini", "train2017")
+    assert len(dataset) == 80
+    assert not dataset.problems
+    for example in dataset:
+        number = int(example.name)
+        rows = reference.loadAnns(reference.getAnnIds(imgIds=[number]))
+        scene = example.scene
+        assert dataset.object_classes is not None
+        assert [dataset.object_classes.to_id(label) for label in scene.labels.tolist()] == [
+            r["category_id"] for r in rows
+        ]
+        written = torch.tensor([r["bbox"] for r in rows]).reshape(-1, 4)
+        cut = written.clone()
+        cut[:, 2:] = torch.minimum(written[:, :2] + written[:, 2:], torch.tensor(scene.size[::-1]))
+        assert torch.allclose(scene.boxes, cut, atol=1e-3)
+        assert scene.crowd.tolist() == [bool(r["iscrowd"]) for r in rows]
+        assert scene.captions is not None
+        assert len(scene.captions) == 5
+        assert scene.masks is not None
+        if number % 4 == 0:
+            dense = scene.masks.dense()
+            assert all((dense[i].numpy() == reference.annToMask(row)).all() for i, row in enumerate(rows))
+
+
+def test_keypoints_and_captions_survive_writing(shared_data: Path, tmp_path: Path) -> None:
+    dataset = read_coco(shared_data / "coco_mini" / "annotations" / "person_keypoints_train2017.json")
+    some = dataset.subset(i for i in range(30) if i % 3 == 0)
+    write_coco(some, tmp_path)
+    again = read_coco(tmp_path, "all")
+    assert again.object_classes == dataset.object_classes
+    for one, two in zip(some, again, strict=True):
+        assert torch.equal(one.annotation.keypoints, two.annotation.keypoints)
+        assert one.annotation.keypoint_classes == two.annotation.keypoint_classes
+        assert (one.scene.masks is None) == (two.scene.masks is None)
+    captions = read_coco(shared_data / "coco_mini", "train2017").subset(range(3), split="val")
+    write_coco(captions, tmp_path)
+    assert [e.scene.captions for e in read_coco(tmp_path, "val")] == [e.scene.captions for e in captions]
