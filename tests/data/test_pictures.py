@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -160,8 +161,6 @@ def test_bomb_is_refused_before_decoding_and_without_noise(side: int, tmp_path: 
     path = tmp_path / "bomb.png"
     whole = encoded(Image.new("1", (8, 8)))
     header = whole[16:24], side.to_bytes(4, "big") * 2
-    import zlib
-
     content = bytearray(whole.replace(*header, 1))
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     path.write_bytes(content)
@@ -174,6 +173,7 @@ def test_bomb_is_refused_before_decoding_and_without_noise(side: int, tmp_path: 
     assert done.stderr == ""
 
 
+@pytest.mark.filterwarnings("ignore")
 @given(st.binary(max_size=200), st.integers(0, 400))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_give_a_picture_or_a_picture_error(noise: bytes, at: int) -> None:

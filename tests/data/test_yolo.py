@@ -86,9 +86,10 @@ def test_bad_files(tmp_path: Path) -> None:
     make(tmp_path, {"a": "", "b": "", "c": ""})
     (tmp_path / "labels" / "train" / "a.txt").write_bytes(b"\xff\xfe\x00\x81")
     (tmp_path / "images" / "train" / "b.jpg").write_bytes(b"no picture")
+    (tmp_path / "labels" / "train" / "d.txt").write_text("0 0.5 0.5 1 1")
     dataset = read_yolo(tmp_path)
     assert [example.name for example in dataset] == ["c"]
-    assert sorted(p.kind for p in dataset.problems) == ["broken annotation", "unreadable picture"]
+    assert sorted(p.kind for p in dataset.problems) == ["broken annotation", "missing picture", "unreadable picture"]
 
 
 @pytest.mark.parametrize(
@@ -110,12 +111,16 @@ def test_bad_configurations(yaml: str, said: str, tmp_path: Path) -> None:
 
 
 def test_coco256(shared_data: Path) -> None:
-    whole = [read_yolo(shared_data / "coco256", split) for split in ("train", "val")]
-    assert [len(dataset) for dataset in whole] == [128, 128]
-    assert not any(dataset.problems for dataset in whole)
-    folder = shared_data / "coco256" / "object_detection" / "labels" / "train2017"
-    lines = sum(len(path.read_text().splitlines()) for path in folder.glob("*.txt"))
-    assert sum(len(example.scene) for example in whole[0]) == lines
+    """Two label files of train have no picture here, two pictures have no label file."""
+    train, val = (read_yolo(shared_data / "coco256", split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (128, 128)
+    assert [p.kind for p in (*train.problems, *val.problems)] == ["missing picture"] * 2
+    alone = {Path(p.path) for p in train.problems}
+    assert {path.stem for path in alone} == {"000000000656", "000000000659"}
+    for split, dataset in (("train2017", train), ("val2017", val)):
+        files = set((shared_data / "coco256" / "object_detection" / "labels" / split).glob("*.txt")) - alone
+        lines = sum(len(path.read_text().splitlines()) for path in files)
+        assert sum(len(example.scene) for example in dataset) == lines
 
 
 def test_coco256_outlines_lie_in_the_boxes_of_the_other_file(shared_data: Path) -> None:
@@ -130,5 +135,5 @@ def test_coco256_outlines_lie_in_the_boxes_of_the_other_file(shared_data: Path) 
         assert (scene.masks.area() <= scene.size[0] * scene.size[1]).all()
         total += len(scene)
         if len(other.boxes):
-            close += int((torch.cdist(scene.boxes, other.boxes, p=torch.inf).amin(1) < 2).sum())
+            close += int((torch.cdist(scene.boxes, other.boxes, p=torch.inf).amin(1) < 5).sum())
     assert close > 0.9 * total

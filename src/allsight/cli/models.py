@@ -62,4 +62,4 @@ def _show(shipped: list[dict[str, Any]], systems: dict[str, str]) -> None:
     trainable = table(("system", "what it is"), title="systems for `allsight train`")
     for name, line in systems.items():
         trainable.add_row(name, line)
-    show(made, trainable, f"trunks: {', '.join(TRUNKS)}")
+    show(*([made] if shipped else []), trainable, f"trunks: {', '.join(TRUNKS)}")

@@ -78,7 +78,10 @@ def see(
         with SeenFile(file or stdout, predictor.model.name) as sink:
             summary = _look(predictor, pictures, drawn, tile, sink)
         if not sink.count:
-            raise PictureError(f"none of {len(pictures):,} pictures could be seen; the reasons stand above")
+            reasons = [reason for _, reason in sink.failed]
+            raise PictureError(
+                reasons[0] if len(reasons) == 1 else f"none of {len(reasons):,} pictures could be seen; see above for why"
+            )
         summary.show()
         show(_closing(sink, time.monotonic() - begun, folder if draw else None, file))
     return 1 if sink.failed else 0
@@ -96,7 +99,8 @@ def _look(
         if isinstance(seen.error, OutputError):
             raise seen.error  # a full disk is no fault of the picture, and will not get better with the next one
         if seen.error is not None or seen.scene is None:
-            note(f"error: {seen.error}")
+            if len(pictures) > 1:
+                note(f"error: {seen.error}")
             sink.fail(seen.path, str(seen.error))
         else:
             sink.add(seen.scene)

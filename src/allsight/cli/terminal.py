@@ -90,7 +90,7 @@ def table(columns: Iterable[str], title: str | None = None) -> "Table":
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", show_edge=False)
     for name in columns:
         made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
     return made
@@ -101,7 +101,9 @@ def show(*things: "RenderableType") -> None:
     from rich.console import Console
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
-    for thing in things:
+    for i, thing in enumerate(things):
+        if i and not (isinstance(thing, str) and isinstance(things[i - 1], str)):
+            console.print()
         console.print(thing, soft_wrap=isinstance(thing, str))
 
 

@@ -70,7 +70,7 @@ def read_yolo(root: str | Path, split: str = "train") -> Dataset:
     problems: list[Problem] = []
     table = Table(outlines=[])
     unlabelled = 0
-    for path, label in _pictures(config, file, split):
+    for path, label in _pictures(config, file, split, problems):
         if not label.is_file() and config.get("skip_if_label_file_missing"):
             unlabelled += 1
             continue
@@ -115,8 +115,10 @@ def _classes(config: dict[str, Any], file: Path) -> Vocabulary:
     return Vocabulary(tuple(name for _, name in ranked), tuple(number for number, _ in ranked))
 
 
-def _pictures(config: dict[str, Any], file: Path, split: str) -> list[tuple[Path, Path]]:
-    """Return every picture of a split with the place of its label file."""
+def _pictures(
+    config: dict[str, Any], file: Path, split: str, problems: list[Problem]
+) -> list[tuple[Path, Path]]:
+    """Return every picture of a split with the place of its label file; labels without a picture are problems."""
     entries = config[split] if isinstance(config[split], list) else [config[split]]
     pairs = []
     for entry in map(str, entries):
@@ -131,7 +133,10 @@ def _pictures(config: dict[str, Any], file: Path, split: str) -> list[tuple[Path
             except PictureError as error:
                 raise AnnotationError(str(error)) from None
             labels = _label_folder(file.parent, entry, place)
-            pairs += [(path, labels / path.relative_to(place).with_suffix(".txt")) for path in found]
+            own = [(path, labels / path.relative_to(place).with_suffix(".txt")) for path in found]
+            pairs += own
+            alone = set() if labels == place else set(labels.rglob("*.txt")) - {label for _, label in own}
+            problems += [Problem("missing picture", str(path), "its picture is not there") for path in sorted(alone)]
         else:
             pairs += [(path, _label_of(path)) for path in _listed(place)]
     return pairs

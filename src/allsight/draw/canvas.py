@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -25,6 +26,22 @@ def text_width(text: str, size: int) -> float:
     return float(font(size).getlength(text))
 
 
+def interleaved(picture: Tensor) -> NDArray[np.uint8]:
+    """Return a picture (3, H, W) as a new array (H, W, 3), plane by plane, which is faster than all at once."""
+    pixels = np.empty((*picture.shape[1:], 3), dtype=np.uint8)
+    for channel, plane in enumerate(picture.numpy()):
+        pixels[..., channel] = plane
+    return pixels
+
+
+def planar(pixels: NDArray[np.uint8]) -> Tensor:
+    """Return an array (H, W, 3) as a new picture (3, H, W)."""
+    picture = np.empty((3, *pixels.shape[:2]), dtype=np.uint8)
+    for channel, plane in enumerate(picture):
+        plane[...] = pixels[..., channel]
+    return torch.from_numpy(picture)
+
+
 class Canvas:
     """A picture and a pen.
 
@@ -33,7 +50,7 @@ class Canvas:
     """
 
     def __init__(self, picture: Tensor) -> None:
-        self.pixels = picture.permute(1, 2, 0).contiguous().numpy().copy()
+        self.pixels = interleaved(picture)
         self.height, self.width = self.pixels.shape[:2]
         longest = max(self.height, self.width)
         self.line = max(2, round(longest / 360))
@@ -52,8 +69,7 @@ class Canvas:
 
     def finished(self) -> Tensor:
         """Return the picture, (3, H, W) uint8."""
-        pixels = self.pixels if self._image is None else np.asarray(self._image)
-        return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
+        return planar(self.pixels if self._image is None else np.asarray(self._image))
 
     def box(self, corners: Rectangle, colour: Colour, *, dashed: bool = False) -> None:
         """Outline a box, with a thin dark rim so that it shows on any background."""
@@ -159,5 +175,4 @@ def footer(picture: Tensor, entries: list[tuple[str, Colour | None]]) -> Tensor:
             pen.rectangle((left, middle - letters / 2, left + letters - 1, middle + letters / 2 - 1), fill=colour)
             left += letters + gap
         pen.text((left, middle), text, fill=LIGHT, font=font(letters), anchor="lm")
-    below = torch.from_numpy(np.asarray(strip).copy()).permute(2, 0, 1)
-    return torch.cat([picture, below], dim=1)
+    return torch.cat([picture, planar(np.asarray(strip))], dim=1)

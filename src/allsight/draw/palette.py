@@ -1,6 +1,7 @@
 """Colours that people with any colour vision tell apart, the same for a class every time."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 Colour = tuple[int, int, int]
 
@@ -61,6 +62,7 @@ def contrast(one: Colour, two: Colour) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+@lru_cache(maxsize=256)
 def ink_on(colour: Colour) -> Colour:
     """Return the colour of text, dark or light, that is easier to read on a background."""
     return max((DARK, (255, 255, 255)), key=lambda ink: contrast(ink, colour))

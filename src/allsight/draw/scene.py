@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import minimum_filter1d
 from torch import Tensor
 
-from allsight.draw.canvas import Canvas, footer
+from allsight.draw.canvas import Canvas, footer, interleaved, planar
 from allsight.draw.palette import Colour, class_colours
 from allsight.errors import PictureError
 from allsight.scene import Masks, Scene, Vocabulary
@@ -44,8 +44,8 @@ def draw(picture: Tensor, scene: Scene) -> Tensor:
     factor = -(-SMALLEST // max(scene.size))
     if factor > 1:
         height, width = factor * scene.size[0], factor * scene.size[1]
-        image = Image.fromarray(picture.permute(1, 2, 0).numpy()).resize((width, height), Image.Resampling.BICUBIC)
-        picture, scene = torch.from_numpy(np.array(image)).permute(2, 0, 1), scene.resize(height, width)
+        image = Image.fromarray(interleaved(picture)).resize((width, height), Image.Resampling.BICUBIC)
+        picture, scene = planar(np.asarray(image)), scene.resize(height, width)
     canvas = Canvas(picture)
     below: list[tuple[str, Colour | None]] = []
     if scene.regions is not None:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from allsight.draw.canvas import font, text_width
+from allsight.draw.canvas import font, interleaved, planar, text_width
 from allsight.draw.palette import DARK, LIGHT
 from allsight.draw.scene import draw
 from allsight.scene import Scene
@@ -41,7 +40,7 @@ def contact_sheet(pictures: Sequence[Tensor], captions: Sequence[str], *, column
             text = _cut(captions[start + column], letters, cell)
             pen.text((left + cell / 2, top + height + line / 2), text, fill=LIGHT, font=font(letters), anchor="mm")
         top += height + line + gap
-    return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).contiguous()
+    return planar(np.asarray(sheet))
 
 
 def beside(picture: Tensor, truth: Scene, prediction: Scene) -> Tensor:
@@ -59,7 +58,7 @@ def beside(picture: Tensor, truth: Scene, prediction: Scene) -> Tensor:
 
 
 def _fitted(picture: Tensor, cell: int) -> Image.Image:
-    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    image = Image.fromarray(interleaved(picture))
     scale = cell / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)

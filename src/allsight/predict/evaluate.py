@@ -1,6 +1,6 @@
 """What a model says of a data set, beside the truth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,9 +31,29 @@ class Evaluation:
     def __len__(self) -> int:
         return len(self.truths)
 
+    @classmethod
+    def of(
+        cls, predictor: Predictor, dataset: Dataset, answers: Iterable[tuple[Example, Scene | AllsightError]]
+    ) -> "Evaluation":
+        """Collect what `answers` gives, as a caller who counts them on the way needs; see `evaluate`."""
+        said: list[tuple[Example, Scene]] = []
+        failed = []
+        for example, answer in answers:
+            if isinstance(answer, AllsightError):
+                failed.append(str(answer))
+                continue
+            if not said:
+                _compare(predictor, dataset, answer)
+            said.append((example, answer))
+        if not said:
+            reason = failed[0] if failed else f"{dataset.name}: no pictures to evaluate; `allsight check` says why"
+            raise PictureError(reason)
+        examples, predictions = zip(*said, strict=True)
+        return cls(examples, tuple(e.annotation for e in examples), predictions, tuple(failed))
+
 
 def evaluate(predictor: Predictor, dataset: Dataset) -> Evaluation:
-    """Ask a model about every picture of a data set; only Scenes are kept.
+    """Ask a model about every picture of a data set.
 
     Args:
         predictor: the model.
@@ -43,19 +63,7 @@ def evaluate(predictor: Predictor, dataset: Dataset) -> Evaluation:
         PictureError: there is no picture, or none can be read.
         ModelError: the model and the data set have no class in common.
     """
-    examples, truths, predictions, failed = [], [], [], []
-    for example, answer in answers(predictor, dataset):
-        if isinstance(answer, AllsightError):
-            failed.append(str(answer))
-            continue
-        if not examples:
-            _compare(predictor, dataset, answer)
-        examples.append(example)
-        truths.append(example.annotation)
-        predictions.append(answer)
-    if not examples:
-        raise PictureError(failed[0] if failed else f"{dataset.name}: no pictures to evaluate; `allsight check` says why")
-    return Evaluation(tuple(examples), tuple(truths), tuple(predictions), tuple(failed))
+    return Evaluation.of(predictor, dataset, answers(predictor, dataset))
 
 
 def answers(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[Example, Scene | AllsightError]]:

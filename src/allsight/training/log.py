@@ -17,6 +17,7 @@ class Log:
         folder: of the run.
         keep: bytes of an earlier log to go on from; what was written after the checkpoint is cut off, since it happens
             again.
+        step: that the checkpoint was written after.
         tensorboard: also write events to `folder/tensorboard`.
         enabled: false in all processes but one.
 
@@ -25,12 +26,12 @@ class Log:
         TrainingError: TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 0, tensorboard: bool = False, enabled: bool = True) -> None:
+    def __init__(self, folder: Path, *, keep: int = 0, step: int = 0, tensorboard: bool = False, enabled: bool = True) -> None:
         self.path, self.enabled, self.events = folder / "log.jsonl", enabled, None
         if not enabled:
             return
         if tensorboard:
-            self.events = _summary_writer(folder / "tensorboard")
+            self.events = _summary_writer(folder / "tensorboard", step + 1)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by __exit__
@@ -102,9 +103,9 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]
     return pairs
 
 
-def _summary_writer(folder: Path) -> Any:
+def _summary_writer(folder: Path, first: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except Exception as error:  # a broken installation raises more than ImportError
         raise TrainingError('TensorBoard is not installed; run pip install "allsight[track]"') from error
-    return SummaryWriter(folder)
+    return SummaryWriter(folder, purge_step=first)

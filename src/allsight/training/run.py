@@ -116,7 +116,13 @@ class Run:
         """Open the log where the run goes on."""
         if self.leads:
             self.files.clear_leavings()
-        self.log = Log(self.out, keep=self.at.log_bytes, tensorboard=self.config.tensorboard, enabled=self.leads)
+        self.log = Log(
+            self.out,
+            keep=self.at.log_bytes,
+            step=self.at.step,
+            tensorboard=self.config.tensorboard,
+            enabled=self.leads,
+        )
         return self.log
 
     def open_progress(self) -> ProgressBar:

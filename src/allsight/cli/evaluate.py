@@ -1,0 +1,88 @@
+"""`allsight eval`: score a model on annotated pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from allsight.cli.terminal import note, number, only_json, progress, refuse_result, show, table, write_result
+from allsight.errors import AnnotationError
+
+# Torch is imported inside the functions: help must not wait for it.
+if TYPE_CHECKING:
+    from allsight.data.dataset import Dataset
+    from allsight.predict.evaluate import Evaluation
+    from allsight.predict.scores import Scores
+
+MOST = 20  # classes in the terminal
+
+
+def evaluate(
+    model: Annotated[Positional[str], arg(metavar="MODEL")],
+    data: Annotated[Positional[Path], arg(metavar="DATA")],
+    *,
+    split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: val, else test)")] = None,
+    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None,
+    json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
+    force: bool = False,
+) -> int:
+    """Score a model on annotated pictures: boxes as COCO and VOC do, tags by accuracy or average precision.
+
+    Args:
+        model: Name of a shipped model, or a folder with a model or a training run.
+        data: A data set in any form that `allsight check` reads.
+        split: Which part of it.
+        out: Write a report there: scores per class and size, precision-recall curves, confusions, the worst pictures.
+        json: Write the scores as JSON there; "-" is stdout.
+        force: Replace files that exist already.
+
+    Returns:
+        The exit code.
+    """
+    refuse_result(json, force)
+    with only_json(json == "-") as stdout:
+        from allsight.predict import load
+        from allsight.predict.evaluate import Evaluation, answers
+        from allsight.predict.report import as_json, refuse_report, write_report
+        from allsight.predict.scores import scores
+
+        if out is not None:
+            refuse_report(out, force)
+        dataset = _open(data, split)
+        predictor = load(model, precision="float32")
+        said = progress(answers(predictor, dataset), len(dataset), "evaluating")
+        evaluation = Evaluation.of(predictor, dataset, said)
+        for line in evaluation.failed:
+            note(f"error: {line}")
+        found = scores(evaluation, predictor.shown)
+        names = {"model": predictor.model.name, "data": "/".join(filter(None, (dataset.name, dataset.split)))}
+        write_result(as_json(evaluation, found, **names), json, stdout)
+        _show(evaluation, found, **names)
+        if out is not None:
+            show(f"the report is {write_report(evaluation, found, predictor.shown, out, **names)}")
+    return 1 if evaluation.failed else 0
+
+
+def _open(data: Path, split: str | None) -> "Dataset":
+    """Read the split that is asked for, else the one that is there to be judged by."""
+    from allsight.data.formats import open_dataset, splits
+
+    there = splits(data)
+    if split is None and there != [""]:
+        split = next((name for kind in ("val", "test") for name in there if name.startswith(kind)), None)
+        if split is None:
+            raise AnnotationError(f"{data}: has no split called val or test; choose with --split: {', '.join(there)}")
+    return open_dataset(data, split)
+
+
+def _show(evaluation: "Evaluation", found: "Scores", *, model: str, data: str) -> None:
+    whole = table(("score", ">value"), title=f"{model} on {data}, {len(evaluation):,} pictures")
+    for name, value in found.summary.items():
+        whole.add_row(name, number(value))
+    columns = list(next(iter(found.per_class.values()), {}))
+    each = table(("class", *(f">{name}" for name in columns)))
+    ranked = sorted(found.per_class.items(), key=lambda item: -item[1][columns[-1]])
+    for name, figures in ranked[:MOST]:
+        each.add_row(name, *(f"{v:,}" if isinstance(v, int) else number(v) for v in figures.values()))
+    rest = [f"and {len(ranked) - MOST} more classes"] if len(ranked) > MOST else []
+    show(whole, each, *rest)
