@@ -14,6 +14,7 @@ from allsight.errors import AnnotationError
 
 from .conftest import save_picture
 
+INSTANCES = "annotations/instances_train.json"
 CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
 
 
@@ -25,7 +26,9 @@ def box(number: int, bbox: list[Any], category: int = 3, **changes: Any) -> dict
     return {"id": number, "image_id": 1, "category_id": category, "bbox": bbox} | changes
 
 
-def write(root: Path, images: list[Any], annotations: list[Any], file: str = "annotations/instances_train.json") -> Path:
+def write(
+    root: Path, images: list[Any], annotations: list[Any], file: str = "annotations/instances_train.json"
+) -> Path:
     path = root / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES}))

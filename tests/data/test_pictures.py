@@ -140,6 +140,11 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path) -> None:
     refused(encoded(Image.fromarray(ramp()))[:-40])
 
 
+def test_programs_are_no_pictures() -> None:
+    """EPS is PostScript: reading it would mean running it."""
+    assert "convert it" in refused(encoded(Image.fromarray(ramp()), "EPS"))
+
+
 @pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
 def test_no_permission(tmp_path: Path) -> None:
     path = tmp_path / "secret.png"

@@ -1,5 +1,6 @@
 """`allsight check`: the doctor."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,12 @@ from allsight.files import atomic, refuse_to_overwrite
 
 # Torch is imported inside the functions: help must not wait for it.
 if TYPE_CHECKING:
+    from allsight.data.dataset import Example, Problem
     from allsight.data.doctor import Report
+    from allsight.scene import Scene
 
 SHEET = "worst.png"
+LEAST_SHOWN = 0.04  # of the longer side: a box without area could not be seen
 
 
 def check(
@@ -63,13 +67,33 @@ def _draw_worst(report: "Report", path: Path) -> str:
     worst = report.worst()
     if not worst:
         return "no problem has a picture to show"
-    drawn = [draw(example.picture(), example.scene) for example, _ in worst]
-    captions = [f"{example.path.name}: {_kinds([p.kind for p in problems])}" for example, problems in worst]
+    drawn = [draw(example.picture(), _marked(example, problems)) for example, problems in worst]
+    captions = [f"{example.path.name}: {', '.join(_kinds(problems))}" for example, problems in worst]
     sheet = contact_sheet(drawn, captions)
     with atomic(path) as temporary:
         Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(temporary, "PNG")
     return f"the worst cases are drawn in {path}"
 
 
-def _kinds(kinds: list[str]) -> str:
-    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+def _marked(example: "Example", problems: "list[Problem]") -> "Scene":
+    """Return the faulty boxes, each named by its fault and large enough to be seen, even if it has no area."""
+    import torch
+
+    from allsight.scene import Vocabulary
+
+    faulty = [p for p in problems if p.box is not None and all(map(math.isfinite, p.box))]
+    boxes = torch.tensor([p.box for p in faulty]).reshape(-1, 2, 2)
+    height, width = example.annotation.size
+    centre, half = boxes.mean(1), (boxes[:, 1] - boxes[:, 0]).abs() / 2
+    half = half.clamp_min(LEAST_SHOWN * max(height, width) / 2)
+    limit = torch.tensor([width, height])
+    corners = torch.cat(
+        [(centre - half).minimum(limit * (1 - LEAST_SHOWN)), (centre + half).maximum(limit * LEAST_SHOWN)], 1
+    )
+    kinds = _kinds(faulty)
+    labels = torch.tensor([kinds.index(p.kind) for p in faulty], dtype=torch.int64)
+    return example.annotation.with_(boxes=corners, labels=labels, object_classes=Vocabulary(tuple(kinds)))
+
+
+def _kinds(problems: "list[Problem]") -> list[str]:
+    return list(dict.fromkeys(problem.kind for problem in problems))

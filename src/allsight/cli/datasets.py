@@ -61,9 +61,9 @@ def write_splits(
     tell(list(problems))
     lost = {field for dataset in datasets.values() for field in lost_fields(dataset, form)}
     one = next(iter(datasets.values()))
-    told = {"boxes": one.object_classes, "tags": one.tag_classes}
-    if lost.issuperset(name for name, classes in told.items() if classes is not None):
-        raise AnnotationError(f"{sources[0]}: {form} has no place for {' and '.join(sorted(lost))}; choose another form")
+    main = [name for name, classes in (("boxes", one.object_classes), ("tags", one.tag_classes)) if classes is not None]
+    if lost.issuperset(main):
+        raise AnnotationError(f"{sources[0]}: {form} has no place for {' and '.join(main)}; choose another form")
     write_datasets(datasets, target, form, force=force)
     if lost:
         note(f"{form} has no place for {', '.join(sorted(lost))}; left out")

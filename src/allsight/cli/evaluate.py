@@ -76,7 +76,7 @@ def _open(data: Path, split: str | None) -> "Dataset":
 
 
 def _show(evaluation: "Evaluation", found: "Scores", *, model: str, data: str) -> None:
-    whole = table(("score", ">value"), title=f"{model} on {data}, {len(evaluation):,} pictures")
+    whole = table(("score", ">value"))
     for name, value in found.summary.items():
         whole.add_row(name, number(value))
     columns = list(next(iter(found.per_class.values()), {}))
@@ -85,4 +85,4 @@ def _show(evaluation: "Evaluation", found: "Scores", *, model: str, data: str) -
     for name, figures in ranked[:MOST]:
         each.add_row(name, *(f"{v:,}" if isinstance(v, int) else number(v) for v in figures.values()))
     rest = [f"and {len(ranked) - MOST} more classes"] if len(ranked) > MOST else []
-    show(whole, each, *rest)
+    show(f"{model} on {data}, {len(evaluation):,} pictures", whole, each, *rest, "")

@@ -55,11 +55,13 @@ def _entry(folder: Path) -> dict[str, Any]:
 
 
 def _show(shipped: list[dict[str, Any]], systems: dict[str, str]) -> None:
-    made = table(("model", "what it does", "score", ">MB", "licence of the weights"), title="shipped models")
+    made = table(("model", "what it does", "score", ">MB", "licence of the weights"))
     for entry in shipped:
         scores = ", ".join(f"{key} {value}" for key, value in entry["scores"].items())
         made.add_row(entry["name"], entry["task"], scores, f"{entry['megabytes']:.1f}", entry["licence"])
-    trainable = table(("system", "what it is"), title="systems for `allsight train`")
+    trainable = table(("system", "what it is"))
     for name, line in systems.items():
         trainable.add_row(name, line)
-    show(*([made] if shipped else []), trainable, f"trunks: {', '.join(TRUNKS)}")
+    if shipped:
+        show("shipped models, for `allsight see --model`", made, "")
+    show("systems, for `allsight train`", trainable, f"trunks: {', '.join(TRUNKS)}")

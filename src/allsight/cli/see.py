@@ -78,18 +78,15 @@ def see(
         with SeenFile(file or stdout, predictor.model.name) as sink:
             summary = _look(predictor, pictures, drawn, tile, sink)
         if not sink.count:
-            reasons = [reason for _, reason in sink.failed]
-            raise PictureError(
-                reasons[0] if len(reasons) == 1 else f"none of {len(reasons):,} pictures could be seen; see above for why"
-            )
+            if len(pictures) == 1:
+                raise PictureError(sink.failed[0][1])
+            raise PictureError(f"none of {len(pictures):,} pictures could be seen; the reasons stand above")
         summary.show()
         show(_closing(sink, time.monotonic() - begun, folder if draw else None, file))
     return 1 if sink.failed else 0
 
 
-def _look(
-    predictor: "Predictor", pictures: list[Path], drawn: dict[Path, Path], tile: bool, sink: SeenFile
-) -> Summary:
+def _look(predictor: "Predictor", pictures: list[Path], drawn: dict[Path, Path], tile: bool, sink: SeenFile) -> Summary:
     """See all pictures; what was seen goes to `sink` and is forgotten, so that memory stays flat."""
     from allsight.predict import stream
 

@@ -43,7 +43,8 @@ class SeenFile:
             assert isinstance(self.target, Path)
             temporary = self._stack.enter_context(atomic(self.target))
             # A file's name may hold bytes that are no UTF-8: JSON has an escape for each.
-            self._open(self._stack.enter_context(open(temporary, "w", encoding="utf-8", errors="backslashreplace")))
+            file = temporary.open("w", encoding="utf-8", errors="backslashreplace")
+            self._open(self._stack.enter_context(file))
         self._line(json.dumps(scene.to_json(), ensure_ascii=False), first=self.count == 0)
         self.count += 1
 

@@ -85,12 +85,12 @@ def progress(items: Iterable[T], total: int, words: str) -> Iterator[T]:
             bar.advance(task)
 
 
-def table(columns: Iterable[str], title: str | None = None) -> "Table":
+def table(columns: Iterable[str]) -> "Table":
     """Return an empty table in the house's style; columns whose names start with ">" are of numbers."""
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", show_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in columns:
         made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
     return made

@@ -29,7 +29,7 @@ def of_system(words: list[str]) -> tuple[Callable[..., int], str, list[str]]:
 
 
 def systems() -> int:
-    """Train a system: `allsight train SYSTEM DATA ... --out RUN [options]`; `allsight train SYSTEM --help` says more."""
+    """Train a system: `allsight train SYSTEM DATA ... --out RUN`; `allsight train SYSTEM --help` says more."""
     made = table(("system", "what it is"))
     for name in RECIPES:
         made.add_row(name, _headline(recipe_class(name)))

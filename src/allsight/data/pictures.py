@@ -22,6 +22,8 @@ PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2")
 )
 PIXEL_LIMIT = 120_000_000
+# Only what decodes inside Pillow: its EPS reader, for one, would hand a stranger's program to Ghostscript.
+_FORMATS = ("JPEG", "PNG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
 FILL = (124, 116, 104)  # the mean colour of ImageNet: close to 0 after every trunk's normalisation
 
 _ORIENTATION = 0x0112
@@ -62,7 +64,7 @@ def read_picture(source: str | Path | bytes, *, longest: int | None = None) -> T
     with _opened(source) as image:
         if longest is not None and longest < max(image.size):
             # Only the longer side counts; draft takes the strongest reduction that keeps both sides at least so long.
-            image.draft(None, (longest, 1) if image.width >= image.height else (1, longest))  # type: ignore[arg-type]
+            image.draft(None, (longest, 1) if image.width >= image.height else (1, longest))
         turn = _TURNS.get(_orientation(image))
         image.load()
         rgb = _to_rgb(image)
@@ -86,7 +88,7 @@ def _opened(source: str | Path | bytes) -> Iterator[Image.Image]:
     """Open a picture, check its size before decoding and turn whatever goes wrong inside into a PictureError."""
     name = "a picture in memory" if isinstance(source, bytes) else str(source)
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise Image.DecompressionBombError
             yield image

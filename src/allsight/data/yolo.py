@@ -115,9 +115,7 @@ def _classes(config: dict[str, Any], file: Path) -> Vocabulary:
     return Vocabulary(tuple(name for _, name in ranked), tuple(number for number, _ in ranked))
 
 
-def _pictures(
-    config: dict[str, Any], file: Path, split: str, problems: list[Problem]
-) -> list[tuple[Path, Path]]:
+def _pictures(config: dict[str, Any], file: Path, split: str, problems: list[Problem]) -> list[tuple[Path, Path]]:
     """Return every picture of a split with the place of its label file; labels without a picture are problems."""
     entries = config[split] if isinstance(config[split], list) else [config[split]]
     pairs = []

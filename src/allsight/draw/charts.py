@@ -80,18 +80,18 @@ def line_chart(
         if line.low is not None and line.high is not None:
             around = np.concatenate([np.stack([x, down(line.low)], 1), np.stack([x, down(line.high)], 1)[::-1]])
             parts.append(f'<polygon points="{_points(around)}" fill="{colour}" opacity="0.18"/>')
-        middle = _points(np.stack([x, y], 1))
+        path = _points(np.stack([x, y], 1))
         parts.append(
-            f'<polyline points="{middle}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>'
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>'
         )
         if line.markers:
             dots = zip(x.tolist(), y.tolist(), strict=True)
             parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in dots]
     right = _LEFT + _WIDTH + _RIGHT
     for place, (line, colour) in enumerate(zip(lines, _colours(len(lines)), strict=True)):
-        y = _TOP + 8 + 20 * place
-        parts.append(f'<rect x="{right}" y="{y - 5}" width="14" height="4" fill="{colour}"/>')
-        parts.append(_text(right + 20, y + 1, line.name))
+        middle = _TOP + 8 + 20 * place
+        parts.append(f'<rect x="{right}" y="{middle - 5}" width="14" height="4" fill="{colour}"/>')
+        parts.append(_text(right + 20, middle + 1, line.name))
     legend = 36 + _LETTER * max((len(line.name) for line in lines), default=0)
     high = max(_TOP + _HEIGHT + _BOTTOM, _TOP + 20 * len(lines) + 20)
     return _svg(right + legend, high, parts)
@@ -110,7 +110,7 @@ def confusion_chart(matrix: ArrayLike, names: Sequence[str], *, title: str = "Co
     """
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = 44 if len(names) <= 20 else 14
+    side = 44 if len(names) <= 20 else 17
     left = 40 + _LETTER * max(map(len, names))
     lean = _LETTER * max(map(len, names)) * 0.71 + 16
     top = 54 + lean

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from allsight.draw import beside, contact_sheet
-from allsight.draw.charts import confusion_chart, curve_chart
+from allsight.draw.charts import Line, confusion_chart, line_chart
 from allsight.files import atomic, refuse_to_overwrite, write_json, write_text
 from allsight.predict.evaluate import Evaluation
 from allsight.predict.scores import Scores
@@ -20,6 +20,7 @@ from allsight.scene import Scene
 PAGE, FIGURES = "report.html", "scores.json"
 WORST = 12
 MOST_CLASSES = 40  # in a chart: more rows than that cannot be read
+MOST_CURVES = 7
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #181a1e; }
@@ -64,17 +65,17 @@ def write_report(
     parts += ["<h2>Scores</h2>", _table(("score", "value"), [(k, _number(v)) for k, v in scores.summary.items()])]
     parts += ["<h2>Classes</h2>", _class_table(scores)]
     if scores.curves:
-        some = dict(sorted(scores.curves.items(), key=lambda item: -item[1].objects)[:7])
-        points = {name: (curve.recall.tolist(), curve.precision.tolist()) for name, curve in some.items()}
-        _save(curve_chart(points), folder / "curves.png")
-        parts.append(_figure("curves.png", "Precision against recall", "At IoU 0.5, the classes with most objects."))
+        write_text(folder / "curves.svg", _curves(scores))
+        parts.append(_figure("curves.svg", "Precision against recall", "At IoU 0.5, the classes with most objects."))
     if scores.confusion is not None:
         matrix, names = _largest(scores.confusion, scores.confusion_names)
-        _save(confusion_chart(matrix, names), folder / "confusion.png")
-        parts.append(_figure("confusion.png", "What is taken for what", _CONFUSION[scores.task]))
+        write_text(folder / "confusion.svg", confusion_chart(matrix, names, title=""))
+        parts.append(_figure("confusion.svg", "What is taken for what", _CONFUSION[scores.task]))
     if worst := scores.worst(WORST):
-        _save(worst_sheet(evaluation, scores, shown, worst), folder / "worst.png")
-        parts.append(_figure("worst.png", "The worst pictures", _WORST_WORDS[scores.task]))
+        sheet = worst_sheet(evaluation, scores, shown, worst)
+        with atomic(folder / "worst.jpg") as temporary:
+            Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(temporary, "JPEG", quality=88)
+        parts.append(_figure("worst.jpg", "The worst pictures", _WORST_WORDS[scores.task]))
     write_json(folder / FIGURES, as_json(evaluation, scores, model=model, data=data))
     write_text(folder / PAGE, "\n".join([*parts, "</body></html>\n"]))
     return folder / PAGE
@@ -137,8 +138,8 @@ def _small(picture: Tensor, *scenes: Scene, longest: int = 640) -> tuple[Tensor,
 
 
 _CONFUSION = {
-    "objects": "Objects as shown, IoU at least 0.5. Rows are the truth; the last column counts objects that were missed, "
-    "the last row what was seen where nothing is.",
+    "objects": "Objects as shown, IoU at least 0.5. Rows are the truth; the last column counts objects that were"
+    " missed, the last row what was seen where nothing is.",
     "tags": "Rows are the truth; the last column counts pictures taken for a class that the data do not have.",
 }
 _WORST_WORDS = {
@@ -170,9 +171,14 @@ def _largest(matrix: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list
     return matrix[np.ix_(keep, keep)], [names[i] for i in keep]
 
 
-def _save(picture: Tensor, path: Path) -> None:
-    with atomic(path) as temporary:
-        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(temporary, "PNG")
+def _curves(scores: Scores) -> str:
+    """Return the precision-recall curves of the classes with most objects."""
+    often = sorted(scores.curves.items(), key=lambda item: -item[1].objects)[:MOST_CURVES]
+    lines = []
+    for name, curve in often:
+        some = np.unique(np.linspace(0, max(len(curve.recall) - 1, 0), 200).astype(int))[: len(curve.recall)]
+        lines.append(Line(f"{name} ({curve.objects:,})", curve.recall[some], curve.precision[some]))
+    return line_chart(lines, title="", x_title="recall", y_title="precision")
 
 
 def _head(title: str) -> str:

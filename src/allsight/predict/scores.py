@@ -154,10 +154,10 @@ def _tag_classes(scene: Scene) -> Vocabulary:
 
 
 def _aligned(scenes: list[Scene], classes: Vocabulary, missing: float) -> Tensor:
-    """Return the tags of all scenes as (N, C) over `classes`; `missing` where a scene's vocabulary has no such class."""
-    own = _tag_classes(scenes[0])
+    """Return all tags as (N, C) over `classes`; `missing` for classes that the scenes' own vocabulary lacks."""
+    tags = torch.stack([scene.tags for scene in scenes if scene.tags is not None]).float()
     table = torch.full((len(scenes), len(classes)), missing)
-    table[:, [classes.index(name) for name in own]] = torch.stack([s.tags for s in scenes if s.tags is not None]).float()
+    table[:, [classes.index(name) for name in _tag_classes(scenes[0])]] = tags
     return table
 
 

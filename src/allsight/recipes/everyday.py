@@ -17,7 +17,7 @@ class Everyday(ObjectSettings):
     """
 
     freeze_until: str = "head"
-    longest: int = 384
+    longest: int = 288
     epochs: int = 60
     learning_rate: float = 2e-3
     scale: tuple[float, float] = (0.6, 1.8)

@@ -1,6 +1,7 @@
 """What a recipe builds, and the one way to run it."""
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -79,18 +80,21 @@ def train(
         OutputError: there is a run in `out` already, or it was another recipe's. TrainingError: nothing to train on.
     """
     resolved = {"recipe": type(recipe).__name__, **_plain(recipe)}
-    resume = _prepare(out, resolved, resume, force)
+    leads = int(os.environ.get("RANK", 0)) == 0  # torchrun's; of several processes one speaks and writes
+    if leads:
+        _refuse_unless_free(out, resolved, resume, force)
     torch.manual_seed(resolved.get("seed", 0))
     job = recipe.build()
-    for note in job.notes:
+    for note in job.notes if leads else ():
         say(note)
-    write_json(out / "recipe.json", resolved)
+    if leads:
+        write_json(out / "recipe.json", resolved)
     step = TrainingStep(job.model.system)
     seconds = 0.0
     for stage in job.stages:
         optimizers, config = stage.begin()
         folder = out / stage.name
-        if not resume:
+        if leads and not resume:
             for name in ("last.pt", "best.pt"):
                 (folder / "checkpoints" / name).unlink(missing_ok=True)
         result = fit(
@@ -104,6 +108,8 @@ def train(
             resume=resume,
         )
         seconds += result.seconds
+    if not leads:
+        return result.scores
     job.model.system.eval()
     job.finish(job.model)
     job.model.card |= {
@@ -117,26 +123,25 @@ def train(
     return result.scores
 
 
-def _prepare(out: Path, resolved: Mapping[str, Any], resume: bool, force: bool) -> bool:
-    """Make sure that the folder is free, or holds the same recipe; tell whether there is something to resume."""
+def _refuse_unless_free(out: Path, resolved: Mapping[str, Any], resume: bool, force: bool) -> None:
+    """Raise an OutputError unless the folder is free, or holds the same recipe and is to be gone on with."""
     written = out / "recipe.json"
     if not written.exists():
-        return resume
+        return
+    if not (resume or force):
+        raise OutputError(
+            f"{out}: holds a run already; add --resume to go on, --force to replace it, or choose another"
+        )
     if resume:
         try:
             before = json.loads(written.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise OutputError(f"{written}: cannot be read ({error}); start anew with --force") from error
-        changed = [key for key in resolved if before.get(key) != resolved[key]]
-        if changed:
-            key = changed[0]
-            raise OutputError(f"{out}: was trained with {key} = {before.get(key)}, not {resolved[key]}; give the same")
-        return True
-    if not force:
-        raise OutputError(
-            f"{out}: holds a run already; add --resume to go on, --force to replace it, or choose another"
-        )
-    return False
+        for key in resolved:
+            if before.get(key) != resolved[key]:
+                raise OutputError(
+                    f"{out}: was started with {key} = {before.get(key)}, not {resolved[key]}; give the same"
+                )
 
 
 def _plain(value: Any) -> Any:

@@ -26,7 +26,9 @@ class Log:
         TrainingError: TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 0, step: int = 0, tensorboard: bool = False, enabled: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, keep: int = 0, step: int = 0, tensorboard: bool = False, enabled: bool = True
+    ) -> None:
         self.path, self.enabled, self.events = folder / "log.jsonl", enabled, None
         if not enabled:
             return
