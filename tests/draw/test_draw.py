@@ -170,3 +170,9 @@ def test_truth_lies_beside_the_prediction() -> None:
     found = [(half == ANT[:, None, None]).all(0).sum().item() for half in (left, right)]
     assert found[0] > 1000
     assert found[1] == 0
+
+
+def test_an_object_without_a_mask_gets_its_box() -> None:
+    size = (600, 800)
+    some = scene(size, (200, 200, 400, 350), masks=Masks.blank(1, size))
+    assert torch.equal(draw(grey(*size), some)[:, 275, 200], ANT)

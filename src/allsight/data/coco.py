@@ -9,6 +9,7 @@ asked for. Captions are read too where `captions_SPLIT.json` lies beside the ins
 """
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from allsight.data.assemble import Table, assemble, measured
-from allsight.data.copying import copy_pictures
+from allsight.data.copying import copy_pictures, put_text
 from allsight.data.dataset import Dataset, Problem
 from allsight.errors import AnnotationError
-from allsight.files import write_text
 from allsight.scene import Vocabulary
 
 _KINDS = ("instances_", "person_keypoints_", "captions_", "panoptic_", "image_info_", "stuff_")
@@ -190,7 +190,10 @@ def _outline(segmentation: Any, size: tuple[int, int]) -> Any:
 
 
 def _finite(ring: list[Any]) -> bool:
-    return all(isinstance(v, int | float) for v in ring) and bool(np.isfinite(ring).all())
+    try:
+        return math.isfinite(sum(ring))
+    except (TypeError, OverflowError):
+        return False
 
 
 def _add_captions(table: Table, owners: dict[Any, int], file: Path) -> None:
@@ -232,7 +235,7 @@ def write_coco(dataset: Dataset, root: str | Path) -> None:
     extra = {"keypoints": list(points)} if points else {}
     categories = [{"id": number, "name": name, **extra} for number, name in zip(classes.ids, classes, strict=True)]
     value = {"images": images, "annotations": annotations, "categories": categories}
-    write_text(root / "annotations" / f"instances_{split}.json", json.dumps(value, ensure_ascii=False))
+    put_text(root / "annotations" / f"instances_{split}.json", json.dumps(value, ensure_ascii=False))
     if captions:
         value = {"images": images, "annotations": captions}
-        write_text(root / "annotations" / f"captions_{split}.json", json.dumps(value, ensure_ascii=False))
+        put_text(root / "annotations" / f"captions_{split}.json", json.dumps(value, ensure_ascii=False))

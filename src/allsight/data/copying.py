@@ -1,4 +1,4 @@
-"""Pictures of a data set to another folder, byte for byte where they are files."""
+"""Pictures and texts of a data set to another folder; pictures byte for byte where they are files."""
 
 import shutil
 from pathlib import Path
@@ -49,6 +49,24 @@ def copy_pictures(dataset: Dataset, folder: str | Path, *, distinct_stems: bool 
     except OSError as error:
         raise OutputError(f"{folder}: pictures cannot be copied ({error})") from error
     return names
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write a text file of a new data set.
+
+    Not forced to the disk one by one, which would take minutes for thousands: `write_datasets` makes the folder as a
+    whole appear or not.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or choose another place"
+        ) from error
 
 
 def _key(name: str, stem_only: bool) -> str:

@@ -23,7 +23,7 @@ PICTURE_SUFFIXES = frozenset(
 )
 PIXEL_LIMIT = 120_000_000
 # Only what decodes inside Pillow: its EPS reader, for one, would hand a stranger's program to Ghostscript.
-_FORMATS = ("JPEG", "PNG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
 FILL = (124, 116, 104)  # the mean colour of ImageNet: close to 0 after every trunk's normalisation
 
 _ORIENTATION = 0x0112

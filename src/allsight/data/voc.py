@@ -11,11 +11,10 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from allsight.data.assemble import Table, assemble, measured
-from allsight.data.copying import copy_pictures
+from allsight.data.copying import copy_pictures, put_text
 from allsight.data.dataset import Dataset, Problem
 from allsight.data.pictures import PICTURE_SUFFIXES
 from allsight.errors import AnnotationError
-from allsight.files import write_text
 from allsight.scene import Scene, Vocabulary
 
 
@@ -49,14 +48,16 @@ def read_voc(root: str | Path, split: str = "") -> Dataset:
     table = Table(columns={"difficult": []})
     broken = set()
     parsed: dict[str, ElementTree.Element] = {}
-    for stem, path in files.items():
+    given = _class_list(root)
+    # Without a list of classes, those of the other splits have to be known too.
+    for stem in files if given is None else [stem for stem in wanted if stem in files]:
+        path = files[stem]
         try:
             parsed[stem] = ElementTree.parse(path).getroot()
         except (ElementTree.ParseError, OSError, UnicodeError, LookupError, ValueError) as error:
             broken.add(stem)
             if stem in wanted:
                 problems.append(Problem("broken annotation", str(path), f"is not readable XML ({error}); left out"))
-    given = _class_list(root)
     classes = given or Vocabulary(tuple(sorted({n for tree in parsed.values() for n in _names(tree)})))
     for stem in wanted:
         if stem in parsed:
@@ -148,10 +149,10 @@ def write_voc(dataset: Dataset, root: str | Path) -> None:
     root = Path(root)
     names = copy_pictures(dataset, root / "JPEGImages", distinct_stems=True)
     for example, name in zip(dataset, names, strict=True):
-        write_text(root / "Annotations" / f"{Path(name).stem}.xml", _to_xml(example.annotation, name))
+        put_text(root / "Annotations" / f"{Path(name).stem}.xml", _to_xml(example.annotation, name))
     stems = "".join(f"{Path(name).stem}\n" for name in names)
-    write_text(root / "ImageSets" / "Main" / f"{dataset.split or 'all'}.txt", stems)
-    write_text(root / "classes.txt", "".join(f"{name}\n" for name in dataset.object_classes or ()))
+    put_text(root / "ImageSets" / "Main" / f"{dataset.split or 'all'}.txt", stems)
+    put_text(root / "classes.txt", "".join(f"{name}\n" for name in dataset.object_classes or ()))
 
 
 def _to_xml(scene: Scene, name: str) -> str:

@@ -13,11 +13,10 @@ from typing import Any
 import yaml
 
 from allsight.data.assemble import Table, assemble, measured
-from allsight.data.copying import copy_pictures
+from allsight.data.copying import copy_pictures, put_text
 from allsight.data.dataset import Dataset, Example, Problem
 from allsight.data.pictures import PICTURE_SUFFIXES, find_pictures
 from allsight.errors import AnnotationError, PictureError
-from allsight.files import write_text
 from allsight.scene import Vocabulary
 
 _SPLITS = ("train", "val", "valid", "test")
@@ -220,11 +219,11 @@ def write_yolo(dataset: Dataset, root: str | Path) -> None:
     as_outlines = all(isinstance(ring, list) and len(ring) == 1 for ring in rings)
     names = copy_pictures(dataset, root / "images" / split, distinct_stems=True)
     for example, name in zip(dataset, names, strict=True):
-        write_text(root / "labels" / split / f"{Path(name).stem}.txt", _lines(example, as_outlines))
+        put_text(root / "labels" / split / f"{Path(name).stem}.txt", _lines(example, as_outlines))
     file = root / "data.yaml"
     config = _load(file) if file.is_file() else {"path": "."}
     config |= {split: f"images/{split}", "names": dict(enumerate(dataset.object_classes or ()))}
-    write_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    put_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def _lines(example: Example, as_outlines: bool) -> str:

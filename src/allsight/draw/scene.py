@@ -73,8 +73,9 @@ def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None
         paint_masks(canvas.pixels, scene.masks, [colours[i] for i in order], torch.tensor(order), canvas.line)
     boxes: list[tuple[float, float, float, float]] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in scene.boxes.tolist()]
     weak = [False] * len(boxes) if scene.weak is None else scene.weak.tolist()
+    outlined = [False] * len(boxes) if scene.masks is None else (scene.masks.area() > 0).tolist()
     for i in order:
-        if scene.masks is None or weak[i]:
+        if weak[i] or not outlined[i]:
             canvas.box(boxes[i], colours[i], dashed=weak[i])
     if scene.keypoints is not None:
         for i, points in enumerate(scene.keypoints.tolist()):

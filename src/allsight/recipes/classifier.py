@@ -52,6 +52,8 @@ class Classifier:
     """Of the forward pass in training."""
     seed: int = 0
     """Of initial weights, order, augmentation and the split."""
+    checkpoint_seconds: float = 60.0
+    """Least time between checkpoints; no influence on the result."""
     title: str = "Classifier"
     """Heading of the model's card."""
     about: str = ""

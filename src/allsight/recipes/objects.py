@@ -144,6 +144,7 @@ def object_job(
         ema_decay=recipe.ema_decay,
         seed=recipe.seed,
         evaluate_every=recipe.evaluate_every,
+        checkpoint_seconds=recipe.checkpoint_seconds,
     )
 
     def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:

@@ -37,6 +37,8 @@ class ObjectSettings:
     """Epochs between evaluations; the best weights are kept."""
     seed: int = 0
     """Of initial weights, order and augmentation."""
+    checkpoint_seconds: float = 60.0
+    """Least time between checkpoints; no influence on the result."""
     title: str = "Detector"
     """Heading of the model's card."""
     about: str = ""

@@ -94,6 +94,7 @@ def tag_job(
                 warmup=10,
                 ema_decay=0.98,
                 seed=recipe.seed,
+                checkpoint_seconds=recipe.checkpoint_seconds,
             )
             return {"adamw": torch.optim.AdamW(groups)}, config
 

@@ -89,7 +89,7 @@ def from_json(cls: "type[Scene]", value: dict[str, Any], vocabularies: dict[str,
         if "embedding" in value:
             found["embedding"] = torch.tensor(value["embedding"])
         return cls(size, source=value.get("path"), **found)
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:
         where = value.get("path") if isinstance(value, dict) else None
         reason = f"{type(error).__name__}: {error}"
         raise AnnotationError(f"{where or 'JSON'}: does not follow the schema of a scene ({reason})") from error

@@ -114,6 +114,10 @@ class Scene:
         counts = {name: len(getattr(self, name)) for name in INSTANCE_FIELDS if getattr(self, name) is not None}
         if len(set(counts.values())) > 1:
             raise AnnotationError(f"{self.source or 'a scene'}: instance fields disagree in number: {counts}")
+        if self.masks is not None and tuple(self.masks.size) != tuple(self.size):
+            raise AnnotationError(
+                f"{self.source or 'a scene'}: masks of size {self.masks.size} lie on a picture of size {self.size}"
+            )
 
     def __len__(self) -> int:
         """Return the number of instances; 0 also if none are annotated."""

@@ -1,0 +1,203 @@
+"""Directives that make tables when the documentation is built, so that no figure is ever copied by hand.
+
+    model-card NAME         what is known of a shipped model, from its config.json
+    model-table             all shipped models
+    trunk-table             all trunks, from the code
+    recipe-settings NAME    the settings of a recipe, from its dataclass
+    benchmark-table NAME    the figures of a benchmark, from benchmarks/results/NAME.json
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from docutils import nodes
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.docutils import SphinxDirective
+
+import allsight
+from allsight.recipes import recipe_class
+from allsight.systems import TRUNKS, builder
+from allsight.weights.find import PACKAGES
+
+WEIGHTS = Path(allsight.__file__).parent / "weights"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+MAPS = ("c1", "c2", "c3", "c4", "c5")
+
+Cell = str | nodes.Node
+
+
+def code(text: str) -> nodes.literal:
+    """Return text set as code."""
+    return nodes.literal(text, text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> nodes.table:
+    """Return a table; without a head if all its titles are empty."""
+    group = nodes.tgroup(cols=len(head))
+    group += [nodes.colspec(colwidth=1) for _ in head]
+    if any(head):
+        group += nodes.thead("", _row(head))
+    group += nodes.tbody("", *map(_row, rows))
+    return nodes.table("", group)
+
+
+def _row(cells: Sequence[Cell]) -> nodes.row:
+    entries = [nodes.Text(cell) if isinstance(cell, str) else cell for cell in cells]
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", entry)) for entry in entries))
+
+
+def note(text: str) -> nodes.paragraph:
+    """Return a line of emphasised text."""
+    return nodes.paragraph("", "", nodes.emphasis(text, text))
+
+
+def plain(value: Any) -> str:
+    """Return a figure as a person would write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+class _Directive(SphinxDirective):
+    """A directive that reads files and remembers that the page depends on them."""
+
+    def json(self, path: Path) -> Any:
+        self.env.note_dependency(str(path))
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+class ModelCard(_Directive):
+    """What is known of one shipped model."""
+
+    required_arguments = 1
+    head: ClassVar[Sequence[str]] = ("", "")
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, or a line where the model is not there."""
+        folder = WEIGHTS / self.arguments[0]
+        if not (folder / "config.json").is_file():
+            return [note(f"The model {folder.name} is not shipped yet.")]
+        config = self.json(folder / "config.json")
+        card = dict(config["card"])
+        scores = [(f"held-out {name}", plain(value)) for name, value in card.get("scores", {}).items()]
+        keys = ("task", "data", "licence", "duration", "machine")
+        told = [("licence of the weights" if key == "licence" else key, str(card[key])) for key in keys if key in card]
+        preprocessing = config["preprocessing"]
+        rows: list[Sequence[Cell]] = [
+            *scores,
+            *told,
+            ("longer side", f"{preprocessing['longest']} pixels"),
+            ("size on disk", f"{megabytes(folder):.1f} MB"),
+        ]
+        if "command" in card:
+            rows.append(("command", code(card["command"])))
+        described = [nodes.paragraph(text=card["description"])] if card.get("description") else []
+        return [*described, table(self.head, rows)]
+
+
+class ModelTable(_Directive):
+    """All shipped models."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, or a line where no model is there."""
+        rows: list[Sequence[Cell]] = []
+        for path in sorted(WEIGHTS.glob("*/config.json")):
+            card = self.json(path)["card"]
+            scores = ", ".join(f"{name} {plain(value)}" for name, value in card.get("scores", {}).items())
+            licence = str(card.get("licence", "not stated"))
+            rows.append((code(path.parent.name), str(card.get("task", "")), scores, f"{megabytes(path.parent):.1f}", licence))
+        if not rows:
+            return [note("No model is shipped yet.")]
+        return [table(("model", "what it does", "held-out scores", "MB", "licence of the weights"), rows)]
+
+
+def megabytes(folder: Path) -> float:
+    """Return the size of a folder's files."""
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+
+
+class TrunkTable(_Directive):
+    """All trunks: built without memory for their weights, and asked what they give."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        rows: list[Sequence[Cell]] = []
+        for name in TRUNKS:
+            with torch.device("meta"):
+                trunk = builder(name)(weights=False if name in PACKAGES else None)
+            millions = sum(parameter.numel() for parameter in trunk.parameters()) / 1e6
+            maps = [f"{trunk.channels[m]} / {trunk.strides[m]}" for m in MAPS]
+            others = [each for each in trunk.channels if each not in MAPS]
+            rows.append((code(name), f"{millions:.1f}", *maps, ", ".join(others)))
+        return [table(("trunk", "million parameters", *MAPS, "further names"), rows)]
+
+
+class RecipeSettings(_Directive):
+    """The settings of a recipe, each with its default and its own docstring."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        recipe = recipe_class(self.arguments[0])
+        meanings: dict[str, str] = {}
+        for one in reversed(recipe.__mro__[:-1]):
+            found = ModuleAnalyzer.for_module(one.__module__).find_attr_docs()
+            meanings |= {name: " ".join(lines).strip() for (cls, name), lines in found.items() if cls == one.__name__}
+        rows: list[Sequence[Cell]] = []
+        for field in fields(recipe):
+            if field.name in recipe.__dict__ or hasattr(recipe, field.name):
+                default = getattr(recipe, field.name)
+                words = default if isinstance(default, tuple) else [default]
+                rows.append(
+                    (
+                        code("--" + field.name.replace("_", "-")),
+                        code(" ".join('""' if w == "" else str(w) for w in words)),
+                        meanings.get(field.name, ""),
+                    )
+                )
+        return [table(("option", "default", "meaning"), rows)]
+
+
+class BenchmarkTable(_Directive):
+    """The figures of one benchmark."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table and what machine it is from, or a line where the benchmark has not been run."""
+        path = RESULTS / f"{self.arguments[0]}.json"
+        if not path.is_file():
+            return [note(f"No figures are stored; run python benchmarks/{path.stem}.py.")]
+        found = self.json(path)
+        rows = [_flat(row) for row in found["rows"]]
+        head = list(dict.fromkeys(name for row in rows for name in row))
+        machine = ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in found["machine"].items())
+        titles = [name.replace("_", " ") for name in head]
+        return [table(titles, [[plain(row.get(name)) for name in head] for row in rows]), note(machine)]
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row in which figures of figures stand side by side."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        flat |= {f"{key} {name}": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Add the directives."""
+    app.add_directive("model-card", ModelCard)
+    app.add_directive("model-table", ModelTable)
+    app.add_directive("trunk-table", TrunkTable)
+    app.add_directive("recipe-settings", RecipeSettings)
+    app.add_directive("benchmark-table", BenchmarkTable)
+    return {"parallel_read_safe": True}

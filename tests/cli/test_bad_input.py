@@ -1,0 +1,349 @@
+"""Bad input: each gets one clear line that names the file, no traceback, the right exit code, and nothing is lost."""
+
+import ctypes
+import errno
+import json
+import os
+import pickle
+import shutil
+import signal
+import struct
+import subprocess
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import command, make_picture
+from PIL import Image
+from tiny_model import tiny_detector
+
+
+def not_a_picture(path: Path) -> Path:
+    path.write_text("I am a text")
+    return path
+
+
+def truncated(path: Path) -> Path:
+    make_picture(path, (200, 200))
+    path.write_bytes(path.read_bytes()[:1000])
+    return path
+
+
+def zero_bytes(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+def bomb(path: Path) -> Path:
+    """A PNG of a few bytes whose header promises 60,000 x 60,000 pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b""))
+    return path
+
+
+def missing(path: Path) -> Path:
+    return path
+
+
+def broken_link(path: Path) -> Path:
+    path.symlink_to("nowhere.jpg")
+    return path
+
+
+BAD = {
+    not_a_picture: "not a picture",
+    truncated: "truncated",
+    zero_bytes: "zero bytes",
+    bomb: "million pixels",
+    missing: "does not exist",
+    broken_link: "does not exist",
+}
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda f: f.__name__)
+def test_one_bad_picture(make, call, detector, tmp_path):
+    path = make(tmp_path / "bad.jpg")
+    result = call("see", path, "--model", detector)
+    assert result.code == 2
+    assert result.one_line().startswith(f"allsight: error: {path}: ")
+    assert BAD[make] in result.one_line()
+    assert not (tmp_path / "seen").exists()
+
+
+def test_a_folder_goes_on_and_counts(call, detector, tmp_path):
+    folder = tmp_path / "in"
+    make_picture(folder / "good.png")
+    bad = [make for make in BAD if make is not missing]
+    for make in bad:
+        make(folder / f"{make.__name__}.jpg")
+    result = call("see", folder, "--model", detector)
+    assert result.code == 1
+    assert "Traceback" not in result.err
+    lines = result.err.strip().splitlines()
+    assert len(lines) == len(bad)
+    for make in bad:
+        assert sum(make.__name__ in line and BAD[make] in line for line in lines) == 1
+    assert f"{len(bad)} failed" in result.out
+    document = json.loads((tmp_path / "seen" / "seen.json").read_text())
+    assert len(document["pictures"]) == 1
+    assert len(document["failed"]) == len(bad)
+    assert (tmp_path / "seen" / "good.jpg").is_file()
+
+
+def test_a_folder_of_which_nothing_can_be_seen(call, detector, tmp_path):
+    for i in range(2):
+        zero_bytes(tmp_path / f"{i}.jpg")
+    result = call("see", "0.jpg", "1.jpg", "--model", detector)
+    assert result.code == 2
+    assert len(result.err.strip().splitlines()) == 3
+    assert not (tmp_path / "seen").exists()
+
+
+def test_a_folder_named_like_a_picture(call, detector, tmp_path):
+    (tmp_path / "dir.jpg").mkdir()
+    result = call("see", "dir.jpg", "--model", detector)
+    assert result.code == 2
+    assert "dir.jpg: no pictures in this folder" in result.one_line()
+    make_picture(tmp_path / "dir.jpg" / "a.png")
+    assert call("see", ".", "--model", detector).code == 0
+
+
+def test_an_empty_folder_and_a_pattern_without_match(call, detector, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for words in ("empty", "*.tiff"):
+        result = call("see", words, "--model", detector)
+        assert result.code == 2
+        assert words in result.one_line()
+
+
+def without_rights() -> None:
+    """In a child of root: give up the capabilities to pass by file permissions, before exec."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        if libc.prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
+            os._exit(99)
+
+
+def test_no_permission(process, detector, tmp_path):
+    path = make_picture(tmp_path / "a.png")
+    path.chmod(0)
+    root = os.access(path, os.R_OK)
+    result = process("see", "a.png", "--model", detector, **({"preexec_fn": without_rights} if root else {}))
+    if result.code == 99:
+        pytest.skip("root that may not give up its rights reads everything")
+    assert result.code == 2
+    assert "a.png: may not be read" in result.one_line()
+
+
+def test_no_permission_to_write(process, detector, tmp_path):
+    make_picture(tmp_path / "a.png")
+    (tmp_path / "out").mkdir(mode=0o500)
+    root = os.access(tmp_path / "out", os.W_OK)
+    result = process(
+        "see", "a.png", "--model", detector, "--out", "out", **({"preexec_fn": without_rights} if root else {})
+    )
+    if result.code == 99:
+        pytest.skip("root that may not give up its rights writes everywhere")
+    assert result.code == 2
+    assert "cannot be written (Permission denied)" in result.one_line()
+
+
+def test_out_is_a_file(call, detector, tmp_path):
+    make_picture(tmp_path / "a.png")
+    (tmp_path / "out").write_text("mine")
+    result = call("see", "a.png", "--model", detector, "--out", "out")
+    assert result.code == 2
+    assert "Traceback" not in result.err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+# Models
+
+
+@pytest.fixture
+def model(detector: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(detector, tmp_path / "model"))
+
+
+def refused(call: Callable, model: Path) -> str:
+    make_picture(model.parent / "a.png")
+    result = call("see", "a.png", "--model", model)
+    assert result.code == 2
+    assert not (model.parent / "seen").exists()
+    return result.one_line()
+
+
+def test_no_such_model(call, tmp_path):
+    assert "no such file, folder or model" in refused(call, tmp_path / "nothing")
+
+
+def test_corrupt_weights(call, model):
+    state = model / "model.safetensors"
+    state.write_bytes(state.read_bytes()[:5000])
+    assert "model.safetensors: corrupt" in refused(call, model)
+    state.write_bytes(b"")
+    assert "is empty" in refused(call, model)
+    state.unlink()
+    assert "model.safetensors: cannot be read" in refused(call, model)
+
+
+def test_corrupt_configuration(call, model):
+    config = model / "config.json"
+    whole = config.read_text()
+    for text in (
+        "{",
+        "[]",
+        '{"format": 1}',
+        whole.replace("retinanet_narrow", "os:system"),
+        whole.replace("names", "n"),
+    ):
+        config.write_text(text)
+        refused(call, model)
+
+
+def test_checkpoint_of_another_architecture(call, model, tmp_path):
+    other = tiny_detector(channels=32).save(tmp_path / "other")
+    shutil.copy(other / "model.safetensors", model / "model.safetensors")
+    assert "another architecture" in refused(call, model)
+
+
+class Malicious:
+    """What a pickle may do when it is loaded: anything."""
+
+    def __reduce__(self) -> tuple:
+        return os.system, ("touch executed",)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_malicious_pickle_is_never_executed(name, call, model, tmp_path):
+    (model / name).write_bytes(pickle.dumps(Malicious()))
+    refused(call, model)
+    assert not (tmp_path / "executed").exists()
+
+
+# The disk, and Ctrl-C
+
+
+def test_a_full_disk_keeps_the_old_files(call, detector, tmp_path, monkeypatch):
+    make_picture(tmp_path / "a.png")
+    assert call("see", "a.png", "--model", detector).code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "seen").iterdir()}
+
+    def fail(self: Image.Image, path: Path, *_: object, **__: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    result = call("see", "a.png", "--model", detector, "--force")
+    assert result.code == 2
+    assert "No space left on device" in result.one_line()
+    assert {path: path.read_bytes() for path in (tmp_path / "seen").iterdir()} == before
+
+
+def test_a_disk_that_is_really_full(call, detector, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        old = disk / "0.jpg"
+        old.write_bytes(b"old")
+        for i in range(6):
+            make_picture(tmp_path / "in" / f"{i}.png", (900, 900), seed=i)
+        result = call("see", "in", "--model", detector, "--out", disk, "--force", "--threshold", 1)
+        assert result.code == 2
+        assert "No space left on device" in result.one_line()
+        names = {path.name for path in disk.iterdir()}
+        assert "seen.json" not in names
+        assert not any(name.startswith(".") for name in names)
+        for path in disk.glob("*.jpg"):
+            if path.read_bytes() != b"old":
+                with Image.open(path) as image:
+                    image.load()  # whatever is there is whole
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_ctrl_c(detector, tmp_path):
+    first = make_picture(tmp_path / "in" / "0.png", (60, 60))
+    for i in range(1, 1500):
+        os.link(first, tmp_path / "in" / f"{i}.png")
+    with subprocess.Popen(
+        command("see", "in", "--model", detector),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while process.poll() is None and not list((tmp_path / "seen").glob("[0-9]*.jpg")):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == "allsight: stopped"
+    left = list((tmp_path / "seen").iterdir())
+    assert left
+    assert all(path.suffix == ".jpg" and not path.name.startswith(".") for path in left)
+    for path in left:
+        with Image.open(path) as image:
+            image.load()
+
+
+def test_the_reader_of_stdout_goes_away(detector, tmp_path):
+    first = make_picture(tmp_path / "in" / "0.png", (20, 20))
+    for i in range(1, 300):
+        os.link(first, tmp_path / "in" / f"{i}.png")
+    with subprocess.Popen(
+        command("see", "in", "--model", detector, "--json", "-", "--threshold", "0.05"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert "allsight.seen" in process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        process.wait(timeout=60)
+    assert process.returncode == 141
+    assert err == ""
+
+
+def test_a_broken_torchvision_breaks_nothing(process, detector, tmp_path):
+    stub = tmp_path / "stub" / "torchvision"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    make_picture(tmp_path / "a.png")
+    environment = {**os.environ, "PYTHONPATH": str(stub.parent)}
+    result = process("see", "a.png", "--model", detector, env=environment)
+    assert result.code == 0, result.err
+    assert result.err == ""
+    assert (tmp_path / "seen" / "a.jpg").is_file()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_pictures(process, detector, tmp_path):
+    first = make_picture(tmp_path / "all" / "0.jpg", (640, 480))
+    for i in range(1, 800):
+        os.link(first, tmp_path / "all" / f"{i}.jpg")
+    few = tmp_path / "few"
+    few.mkdir()
+    for i in range(80):
+        os.link(first, few / f"{i}.jpg")
+    code = (
+        "import resource, sys; from allsight.cli.main import main; c = main();"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(c)"
+    )
+    peaks = []
+    for folder in ("few", "all"):
+        words = [*command()[:2], code, "see", folder, "--model", str(detector), "--out", f"out-{folder}"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stderr.split()[-1]) / 1024)
+    assert peaks[1] < peaks[0] + 40, f"{peaks} MiB"

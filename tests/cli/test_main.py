@@ -1,0 +1,105 @@
+import subprocess
+import sys
+
+import pytest
+
+from allsight.cli.main import COMMANDS
+
+
+def test_help_lists_every_command(call):
+    for words in ([], ["--help"], ["-h"], ["help"]):
+        result = call(*words)
+        assert result.code == 0
+        assert all(name in result.out for name in COMMANDS)
+
+
+def test_version(call):
+    result = call("--version")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("allsight ")
+
+
+def test_unknown_command_suggests_the_nearest(call):
+    result = call("sea")
+    assert result.code == 2
+    assert "did you mean `allsight see`?" in result.one_line()
+    assert "--help" in call("xyzzy").one_line()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["models"], ["train"], ["train", "retinanet", "--help"]]
+    + [[name, "--help"] for name in COMMANDS],
+)
+def test_help_does_not_wait_for_torch(words):
+    code = "import sys; from allsight.cli.main import main; c = main(); assert 'torch' not in sys.modules; sys.exit(c)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "usage" in done.stdout or "allsight" in done.stdout
+
+
+def test_wrong_option_is_wrong_usage(call):
+    result = call("see", "--treshold", "0.3")
+    assert result.code == 2
+    assert "Traceback" not in result.err
+
+
+def test_ctrl_c_exits_130(call, monkeypatch):
+    def stop(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("allsight.cli.main._run", stop)
+    result = call("see")
+    assert result.code == 130
+    assert result.one_line() == "allsight: stopped"
+
+
+def test_unexpected_trouble_with_files_is_one_line(call, monkeypatch):
+    def fail(*_: object) -> int:
+        raise OSError(28, "No space left on device", "/a/b")
+
+    monkeypatch.setattr("allsight.cli.main._run", fail)
+    result = call("see")
+    assert result.code == 2
+    assert result.one_line().startswith("allsight: error: /a/b: No space left on device")
+
+
+def test_full_stdout_is_one_line(process):
+    try:
+        full = open("/dev/full", "w")
+    except OSError:
+        pytest.skip("no /dev/full here")
+    code = "import sys; from allsight.cli.main import main; sys.exit(main())"
+    with full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "models"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "No space left" in done.stderr
+
+
+def test_train_suggests_a_system(call):
+    result = call("train", "retinanett", "x", "--out", "y")
+    assert result.code == 2
+    assert "did you mean retinanet?" in result.one_line()
+
+
+def test_train_needs_data(call):
+    result = call("train", "retinanet", "--out", "run")
+    assert result.code == 2
+    assert "Traceback" not in result.err
+
+
+def test_train_of_a_missing_data_set(call, tmp_path):
+    result = call("train", "retinanet", "nowhere", "--out", "run")
+    assert result.code == 2
+    assert "nowhere: does not exist" in result.one_line()
+
+
+def test_train_makes_its_options_from_the_recipe(call):
+    text = call("train", "retinanet", "--help").out
+    for option in ("--out", "--resume", "--force", "--epochs", "--seed"):
+        assert option in text
+    assert call("train", "retinanet", "x", "--out", "y", "--epochs", "many").code == 2

@@ -1,0 +1,137 @@
+"""Packed masks against dense ones and against pycocotools."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco
+from scene_examples import example
+from torch import Tensor
+
+from allsight.errors import AnnotationError
+from allsight.scene import Masks
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> Tensor:
+    """Dense masks of any size, empty, full and absent ones among them."""
+    shape = draw(st.integers(0, 4)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    numbers = np.random.default_rng(draw(seeds))
+    share = numbers.choice([0.0, 0.1, 0.5, 1.0], (shape[0], 1, 1))
+    return torch.from_numpy(numbers.random(shape) < share)
+
+
+@given(stacks())
+def test_packing_loses_nothing(dense: Tensor) -> None:
+    masks = Masks.from_dense(dense)
+    assert len(masks) == len(dense)
+    assert torch.equal(masks.dense(), dense)
+    assert torch.equal(masks.tight().dense(), dense)
+    assert masks.area().tolist() == dense.sum((1, 2)).tolist()
+
+
+@given(stacks())
+def test_boxes_and_windows_are_tight(dense: Tensor) -> None:
+    masks = Masks.from_dense(dense)
+    for mask, box, window in zip(dense, masks.boxes().tolist(), masks.windows.tolist(), strict=True):
+        y, x = mask.nonzero().T
+        wanted = [x.min(), y.min(), x.max() + 1, y.max() + 1] if len(x) else [0, 0, 0, 0]
+        assert box == [int(w) for w in wanted]
+        assert window == box
+
+
+def test_convention_the_first_pixel_covers_zero_to_one() -> None:
+    dense = torch.zeros(1, 4, 5, dtype=torch.bool)
+    dense[0, 0, 0] = True
+    assert Masks.from_dense(dense).boxes().tolist() == [[0, 0, 1, 1]]
+
+
+@given(stacks())
+def test_run_lengths_are_those_of_pycocotools(dense: Tensor) -> None:
+    masks = Masks.from_dense(dense)
+    codes = masks.to_rle()
+    for mask, code in zip(dense, codes, strict=True):
+        wanted = coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))
+        assert code == {"size": list(mask.shape), "counts": wanted["counts"].decode()}
+    size = (dense.shape[1], dense.shape[2])
+    back = Masks.from_rle(codes, size)
+    assert torch.equal(back.dense(), dense)
+    assert torch.equal(back.windows, masks.windows)
+
+
+@given(stacks())
+def test_plain_run_lengths_are_read_too(dense: Tensor) -> None:
+    codes = []
+    for mask in dense.numpy():
+        column = np.concatenate([[0], mask.T.ravel().astype(int), [1 - mask.T.ravel()[-1]]])
+        changes = np.flatnonzero(np.diff(column))
+        runs = np.diff(np.concatenate([[0], changes]))
+        codes.append({"size": list(mask.shape), "counts": [int(run) for run in runs]})
+    assert torch.equal(Masks.from_rle(codes, (dense.shape[1], dense.shape[2])).dense(), dense)
+
+
+def test_polygons_are_drawn_as_pycocotools_draws_them() -> None:
+    rings = [[[1.5, 1, 7, 2, 5.2, 8]], [[0, 0, 4, 0, 4, 4, 0, 4], [6, 6, 9, 6, 9, 9]]]
+    masks = Masks.from_polygons(rings, (10, 12))
+    for mask, each in zip(masks.dense(), rings, strict=True):
+        wanted = coco.decode(coco.merge(coco.frPyObjects(each, 10, 12)))
+        assert torch.equal(mask, torch.from_numpy(wanted).bool())
+
+
+@settings(max_examples=40)
+@given(stacks(), seeds)
+def test_selection_is_that_of_the_dense_stack(dense: Tensor, seed: int) -> None:
+    masks, numbers = Masks.from_dense(dense), np.random.default_rng(seed)
+    flags = torch.from_numpy(numbers.random(len(dense)) < 0.5)
+    places = torch.from_numpy(numbers.integers(0, max(len(dense), 1), 6 if len(dense) else 0))
+    assert torch.equal(masks[flags].dense(), dense[flags])
+    assert torch.equal(masks[places].dense(), dense[places])
+    assert torch.equal(Masks.cat([masks, masks[places]]).dense(), torch.cat([dense, dense[places]]))
+
+
+@settings(max_examples=40)
+@given(seeds, st.floats(-3.2, 3.2), st.floats(0.4, 2.5), st.floats(-4, 4), st.floats(-4, 4))
+def test_affine_is_that_of_the_dense_grid(seed: int, turn: float, scale: float, x: float, y: float) -> None:
+    masks = example(seed, dense=False).masks
+    assert masks is not None
+    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+    matrix = torch.tensor([[cos, -sin, x], [sin, 0.9 * cos, y], [0, 0, 1]], dtype=torch.float64)
+    if abs(torch.det(matrix)) < 0.05:
+        return
+    size = (11, 13)
+    moved = masks.affine(matrix, size)
+    rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
+    centres = np.stack([columns, rows, np.ones(size)], axis=-1)
+    source = np.floor(centres @ np.linalg.inv(matrix.numpy()).T)[..., :2].astype(int)
+    inside = (source >= 0).all(-1) & (source < [masks.size[1], masks.size[0]]).all(-1)
+    held = source.clip(0, [masks.size[1] - 1, masks.size[0] - 1])
+    wanted = masks.dense().numpy()[:, held[..., 1], held[..., 0]] & inside
+    # A centre that falls on a pixel's border may go either way by rounding.
+    near = np.abs((exact := centres @ np.linalg.inv(matrix.numpy()).T) - exact.round())[..., :2].min(-1) < 1e-9
+    assert ((moved.dense().numpy() == wanted) | near).all()
+
+
+def test_many_small_masks_stay_small() -> None:
+    windows = torch.randint(0, 900, (375, 2), generator=torch.Generator().manual_seed(0))
+    masks = Masks(torch.ones(375 * 400, dtype=torch.bool), torch.cat([windows, windows + 20], dim=1), (1000, 1000))
+    assert masks.bits.numel() == 375 * 400
+    assert masks.tight().bits.numel() == 375 * 400
+    assert masks.area().tolist() == [400.0] * 375
+
+
+def test_blank_masks_cover_nothing() -> None:
+    blank = Masks.blank(2, (5, 6))
+    assert len(blank) == 2
+    assert not blank.dense().any()
+    assert torch.equal(Masks.from_rle(blank.to_rle(), (5, 6)).dense(), blank.dense())
+    assert len(Masks.from_rle([], (5, 6))) == len(Masks.blank(0, (5, 6))) == 0
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(AnnotationError, match="packed bits"):
+        Masks(torch.zeros(3, dtype=torch.bool), torch.tensor([[0, 0, 2, 2]]), (5, 5))
+    with pytest.raises(AnnotationError, match="lies on a picture"):
+        Masks.from_rle(Masks.blank(1, (5, 5)).to_rle(), (5, 6))
