@@ -25,6 +25,8 @@ from allsight.weights.find import PACKAGES
 
 WEIGHTS = Path(allsight.__file__).parent / "weights"
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+ELSEWHERE = {"title", "description", "scores", "command", "recipe"}  # entries of a card that are no rows of its table
+TITLES = {"licence": "licence of the weights"}
 MAPS = ("c1", "c2", "c3", "c4", "c5")
 
 Cell = str | nodes.Node
@@ -63,6 +65,8 @@ def plain(value: Any) -> str:
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(plain, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -88,8 +92,7 @@ class ModelCard(_Directive):
         config = self.json(folder / "config.json")
         card = dict(config["card"])
         scores = [(f"held-out {name}", plain(value)) for name, value in card.get("scores", {}).items()]
-        keys = ("task", "data", "licence", "duration", "machine")
-        told = [("licence of the weights" if key == "licence" else key, str(card[key])) for key in keys if key in card]
+        told = [(TITLES.get(key, key), plain(value)) for key, value in card.items() if key not in ELSEWHERE]
         preprocessing = config["preprocessing"]
         rows: list[Sequence[Cell]] = [
             *scores,

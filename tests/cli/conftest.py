@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "predict"))
-from tiny_model import tiny_classifier, tiny_detector
+for folder in (Path(__file__).parent, Path(__file__).parents[1] / "predict"):
+    sys.path.insert(0, str(folder))  # for calling and tiny_model, however pytest imports the tests
+from calling import Result, command, make_picture  # noqa: E402
+from tiny_model import tiny_classifier, tiny_detector  # noqa: E402
 
-from allsight.cli.main import main
+from allsight.cli.main import main  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -26,31 +26,9 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_classifier().save(tmp_path_factory.mktemp("models") / "tiny-classifier")
 
 
-def make_picture(path: Path, size: tuple[int, int] = (80, 60), seed: int = 0) -> Path:
-    """Write a noisy picture of (width, height)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
 @pytest.fixture
 def picture() -> Callable[..., Path]:
     return make_picture
-
-
-class Result:
-    """Exit code, stdout and stderr of one call."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    def one_line(self) -> str:
-        """Return the only line on stderr."""
-        lines = self.err.strip().splitlines()
-        assert len(lines) == 1, self.err
-        assert "Traceback" not in self.err
-        return lines[0]
 
 
 @pytest.fixture
@@ -76,10 +54,6 @@ def process(tmp_path: Path) -> Callable[..., Result]:
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run
-
-
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-c", "import sys; from allsight.cli.main import main; sys.exit(main())", *map(str, words)]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import command, make_picture
+from calling import command, make_picture
 from PIL import Image
 from tiny_model import tiny_detector
 

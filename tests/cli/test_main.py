@@ -1,7 +1,9 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from calling import command
 
 from allsight.cli.main import COMMANDS
 
@@ -65,16 +67,10 @@ def test_unexpected_trouble_with_files_is_one_line(call, monkeypatch):
     assert result.one_line().startswith("allsight: error: /a/b: No space left on device")
 
 
-def test_full_stdout_is_one_line(process):
-    try:
-        full = open("/dev/full", "w")
-    except OSError:
-        pytest.skip("no /dev/full here")
-    code = "import sys; from allsight.cli.main import main; sys.exit(main())"
-    with full:
-        done = subprocess.run(
-            [sys.executable, "-c", code, "models"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
-        )
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_stdout_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command("models"), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "No space left" in done.stderr

@@ -13,8 +13,9 @@ from torch import Tensor
 from allsight.data.augment import DETECTION_PARTS, Augmentation, join_scenes
 from allsight.data.colour import ColourJitter
 from allsight.data.geometry import Affine, Crop, Flip, Part, Scale, View
-from allsight.data.loading import Sample, generator
+from allsight.data.loading import Sample
 from allsight.data.warp import move_scene, warp
+from allsight.ops.randomness import generator
 from allsight.scene import Frame, Masks, Scene, Vocabulary
 from allsight.scene.geometry import scaling, translation
 

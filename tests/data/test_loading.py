@@ -12,8 +12,9 @@ from allsight.data import dataset as dataset_module
 from allsight.data.augment import Augmentation
 from allsight.data.dataset import Dataset
 from allsight.data.formats import open_dataset
-from allsight.data.loading import Batch, Cache, EvaluationSet, Sample, TrainingSet, collate, generator
+from allsight.data.loading import Batch, Cache, EvaluationSet, Sample, TrainingSet, collate
 from allsight.errors import PictureError
+from allsight.ops.randomness import generator
 from allsight.scene import Frame, Scene
 
 from .conftest import CLASSES

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allsight.metrics.coco import coco_scores
-from allsight.metrics.detection import NEVER, box_confusion, picture_scores, precision_recall, threshold_at_precision
+from allsight.metrics.detection import (
+    NEVER,
+    box_confusion,
+    picture_scores,
+    precision_recall,
+    threshold_at_best_f1,
+    threshold_at_precision,
+)
 from allsight.metrics.matching import greedy
 from allsight.scene import Scene, Vocabulary
 
@@ -62,6 +69,16 @@ def test_threshold_is_the_lowest_at_which_enough_is_right() -> None:
     thresholds = threshold_at_precision([TRUTH], [PREDICTED], 0.5)
     assert thresholds == pytest.approx({"ant": 0.5, "bee": NEVER})
     assert threshold_at_precision([TRUTH], [PREDICTED], 0.7)["ant"] == pytest.approx(0.9)
+
+
+def test_a_threshold_that_rests_on_too_few_hits_is_not_believed() -> None:
+    assert threshold_at_precision([TRUTH], [PREDICTED], 0.7, least_hits=2)["ant"] == NEVER
+    assert threshold_at_precision([TRUTH], [PREDICTED], 0.5, least_hits=3)["ant"] == pytest.approx(0.5)
+
+
+def test_best_f1_by_hand() -> None:
+    # F1 of the five thresholds: 1/2, 2/5, 4/7, 1/2, 2/3.
+    assert threshold_at_best_f1([TRUTH], [PREDICTED]) == pytest.approx({"ant": 0.5, "bee": NEVER})
 
 
 def test_thresholds_keep_their_promise(made: Made) -> None:

@@ -4,12 +4,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from allsight.data.dataset import Dataset
 from allsight.data.pictures import FILL, letterbox, pad, resize
+from allsight.ops.randomness import generator
 from allsight.scene import Frame, Scene
 
 
@@ -60,12 +60,6 @@ class Batch:
 
 # (the sample, a source of others drawn at random, randomness) -> the sample as the model shall see it
 Transform = Callable[[Sample, Callable[[], Sample], torch.Generator], Sample]
-
-
-def generator(seed: int, epoch: int, index: int) -> torch.Generator:
-    """Return randomness that is a function of (seed, epoch, index) alone, whatever worker draws it."""
-    state = np.random.SeedSequence([seed, epoch, index]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(state[0]) << 31 ^ int(state[1]))
 
 
 def collate(samples: Sequence[Sample], fill: tuple[int, int, int] = FILL, multiple: int = 32) -> Batch:

@@ -54,7 +54,12 @@ def precision_recall(truths: Sequence[Scene], predictions: Sequence[Scene], *, i
 
 
 def threshold_at_precision(
-    truths: Sequence[Scene], predictions: Sequence[Scene], precision: float = 0.7, *, iou: float = 0.5
+    truths: Sequence[Scene],
+    predictions: Sequence[Scene],
+    precision: float = 0.7,
+    *,
+    iou: float = 0.5,
+    least_hits: int = 1,
 ) -> dict[str, float]:
     """Return for every class the lowest threshold at which enough of what is shown is right.
 
@@ -62,6 +67,7 @@ def threshold_at_precision(
         truths, predictions: held-out pictures, one Scene each, in the same order.
         precision: the share that has to be right.
         iou: least overlap that counts.
+        least_hits: so many objects must be found at the threshold, or it is not believed.
 
     Returns:
         Thresholds by class name: show what scores at least that. `NEVER` (above 1) for a class that does not get there
@@ -69,9 +75,29 @@ def threshold_at_precision(
     """
     thresholds = dict.fromkeys(class_names(truths), NEVER)
     for name, curve in precision_recall(truths, predictions, iou=iou).items():
-        enough = np.flatnonzero((curve.precision >= precision) & (curve.recall > 0))
+        enough = np.flatnonzero((curve.precision >= precision) & (curve.recall * curve.objects > least_hits - 0.5))
         if len(enough):
             thresholds[name] = float(curve.scores[enough[-1]])
+    return thresholds
+
+
+def threshold_at_best_f1(
+    truths: Sequence[Scene], predictions: Sequence[Scene], *, iou: float = 0.5
+) -> dict[str, float]:
+    """Return for every class the threshold at which precision and recall are best balanced (greatest F1).
+
+    Args:
+        truths, predictions: held-out pictures, one Scene each, in the same order.
+        iou: least overlap that counts.
+
+    Returns:
+        Thresholds by class name; `NEVER` for a class of which nothing is found or that has no truth.
+    """
+    thresholds = dict.fromkeys(class_names(truths), NEVER)
+    for name, curve in precision_recall(truths, predictions, iou=iou).items():
+        f1 = 2 * curve.precision * curve.recall / np.maximum(curve.precision + curve.recall, 1e-12)
+        if len(f1) and f1.max() > 0:
+            thresholds[name] = float(curve.scores[f1.argmax()])
     return thresholds
 
 

@@ -17,7 +17,7 @@ from allsight.data.split import split
 from allsight.errors import TrainingError
 from allsight.hub import Model, Preprocessing, Spec
 from allsight.metrics.coco import coco_scores
-from allsight.metrics.detection import threshold_at_precision
+from allsight.metrics.detection import threshold_at_best_f1, threshold_at_precision
 from allsight.models.system import System
 from allsight.models.vision import Vision
 from allsight.predict import Predictor
@@ -27,6 +27,7 @@ from allsight.scene import Scene, Vocabulary
 from allsight.training import FitConfig, parameter_groups
 
 SHOWN_PRECISION = 0.7  # objects are displayed from the score on at which held-out precision is at least this
+LEAST_HITS = 3  # of a class that is right less often than this no precision can be told, and it is not displayed
 HELD_OUT = 0.2  # share of pictures that are set aside where the data have no split of their own
 
 
@@ -155,8 +156,9 @@ def object_job(
     def finish(model: Model) -> None:
         truths = [example.annotation for example in val]
         found = [_strong(scene) for scene in predictions(model, model.system, val)]
-        thresholds = threshold_at_precision(truths, found, SHOWN_PRECISION)
-        model.thresholds = {name: round(score, 3) for name, score in thresholds.items()}
+        precise = threshold_at_precision(truths, found, SHOWN_PRECISION, least_hits=LEAST_HITS)
+        balanced = threshold_at_best_f1(truths, found)
+        model.thresholds = {name: round(max(precise[name], balanced[name]), 3) for name in precise}
 
     return Job(
         model=model,

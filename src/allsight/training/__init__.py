@@ -1,11 +1,11 @@
 """The loop that every system is trained with."""
 
+from allsight.ops.randomness import generator, mix
 from allsight.training.config import FitConfig, FitResult
 from allsight.training.ema import ExponentialMovingAverage
 from allsight.training.loading import TrainingData
 from allsight.training.log import read_log
 from allsight.training.loop import fit
-from allsight.training.randomness import generator, mix
 from allsight.training.sampler import EpochSampler, Key
 from allsight.training.schedule import warmup_cosine
 from allsight.training.step import TrainingStep, parameter_groups

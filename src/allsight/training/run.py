@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from allsight.errors import TrainingError, WeightsError
 from allsight.ops.distributed import alone, leave
+from allsight.ops.randomness import mix
 from allsight.training.checkpoint import Checkpoints, load_weights
 from allsight.training.config import FitConfig, FitResult
 from allsight.training.ema import ExponentialMovingAverage
@@ -25,7 +26,6 @@ from allsight.training.interrupt import Interrupt
 from allsight.training.loading import BatchLoader, TrainingData
 from allsight.training.log import Log
 from allsight.training.progress import ProgressBar
-from allsight.training.randomness import mix
 from allsight.training.sampler import EpochSampler
 from allsight.training.schedule import scale_learning_rates, warmup_cosine
 from allsight.training.step import TrainingStep

@@ -1,0 +1,105 @@
+"""Make the pictures of the documentation with the tool itself: `python docs/make_pictures.py [--data FOLDER]`.
+
+The data sets (blood cells for `cells`) are not part of the repository. A picture whose model or data are not at hand is
+left as it is, and the reason is said.
+"""
+
+import argparse
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from allsight.backbones.efficientnet_lite import efficientnet_lite0
+from allsight.cli.targets import samples
+from allsight.data.formats import open_dataset
+from allsight.data.pictures import read_picture, resize
+from allsight.draw import beside, contact_sheet, draw
+from allsight.errors import AllsightError
+from allsight.files import atomic
+from allsight.models.explanations import class_activation_map, grad_cam, tag
+from allsight.models.vision import Vision
+from allsight.predict import Predictor, load
+
+FOLDER = Path(__file__).parent / "pictures"
+LIMIT = 150_000  # bytes
+Maker = Callable[[Path], Tensor]
+
+
+def seen(data: Path) -> Tensor:
+    """Return scikit-image's photographs with what `everyday` sees on them."""
+    return _answers(load("everyday"), samples(), cell=400)
+
+
+def cells(data: Path) -> Tensor:
+    """Return held-out blood cells, truth beside prediction."""
+    see = load("cells")
+    examples = open_dataset(data / "bccd", "val")
+    pairs = [beside(e.picture(), e.scene, see(e.picture())) for e in (examples[0], examples[3])]
+    return contact_sheet(pairs, ["", ""], columns=1, cell=900)
+
+
+def explanations(data: Path) -> Tensor:
+    """Return a cup, what speaks for "espresso" by class activation map, and the same by grad-CAM on c5."""
+    from allsight.models.everyday import everyday
+    from allsight.scene import Vocabulary
+
+    system: Vision = everyday(classes=Vocabulary(("person",))).eval()
+    picture = resize(read_picture(samples()[2]), (320, 480))
+    label = system.heads["tags"].classes.index("espresso")
+    with torch.no_grad():
+        features = efficientnet_lite0().eval()(picture[None], ["head"])["head"]
+    by_activation = class_activation_map(features, system.heads["tags"].classifier.weight[label].detach())
+    by_gradient = grad_cam(system, picture[None], tag(label), layer="c5")
+    heats = [_warm(picture, heat[0]) for heat in (by_activation, by_gradient)]
+    return contact_sheet([picture, *heats], ["photograph", "class activation map", "grad-CAM on c5"], cell=360)
+
+
+MAKERS: dict[str, Maker] = {"seen": seen, "cells": cells, "explanations": explanations}
+
+
+def _answers(see: Predictor, paths: list[Path], *, cell: int) -> Tensor:
+    pictures = [read_picture(path) for path in paths]
+    return contact_sheet([draw(picture, see(picture)) for picture in pictures], [""] * len(paths), cell=cell)
+
+
+def _warm(picture: Tensor, heat: Tensor) -> Tensor:
+    """Lay an activation map over a picture: what is cold is dark and grey."""
+    scaled = torch.nn.functional.interpolate(heat[None, None], size=picture.shape[1:], mode="bicubic")[0]
+    share = (scaled / scaled.max()).clamp(0, 1)
+    grey = picture.float().mean(0, keepdim=True) * 0.25
+    return (grey + (picture - grey) * share).round().to(torch.uint8)
+
+
+def write(picture: Tensor, path: Path) -> None:
+    """Write a JPEG of the best quality that stays below the limit."""
+    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    for quality in range(90, 30, -5):
+        memory = io.BytesIO()
+        image.save(memory, "JPEG", quality=quality, optimize=True)
+        if memory.tell() < LIMIT:
+            break
+    with atomic(path) as temporary:
+        temporary.write_bytes(memory.getvalue())
+
+
+def main() -> None:
+    """Make all pictures, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*MAKERS, []], help="all by default")
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    arguments = parser.parse_args()
+    for name in arguments.names or MAKERS:
+        path = FOLDER / f"{name}.jpg"
+        try:
+            write(MAKERS[name](arguments.data), path)
+            print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+        except AllsightError as error:
+            print(f"{path.name}: left as it is ({error})")
+
+
+if __name__ == "__main__":
+    main()
