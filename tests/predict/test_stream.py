@@ -1,0 +1,89 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_model import tiny_detector
+
+from allsight.errors import OutputError
+from allsight.predict import Predictor, stream
+from allsight.predict.stream import ahead, batches
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(tiny_detector(), precision="float32", batch_size=2)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    found = []
+    for i in range(7):
+        pixels = np.random.default_rng(i).integers(0, 256, (30 + i, 50, 3), dtype=np.uint8)
+        found.append(tmp_path / f"{i}.png")
+        Image.fromarray(pixels).save(found[-1])
+    found[3].write_bytes(b"no picture")
+    return found
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_order_scenes_and_failures(drawn, predictor, paths):
+    seen = list(stream(predictor, paths, then=(lambda path, picture, scene: path.name) if drawn else None))
+    assert [item.path for item in seen] == paths
+    assert [item.error is not None for item in seen] == [i == 3 for i in range(7)]
+    for item in seen:
+        if item.scene is None:
+            assert "is not a picture" in str(item.error)
+            continue
+        assert item.scene.source == str(item.path)
+        assert item.result == (item.path.name if drawn else None)
+        torch.testing.assert_close(item.scene.boxes, predictor(item.path).boxes)
+
+
+def test_a_picture_that_cannot_be_finished_is_reported(predictor, paths):
+    def fail(path: Path, *_: object) -> None:
+        if path == paths[5]:
+            raise OutputError("disk")
+
+    seen = list(stream(predictor, paths, then=fail))
+    assert [i for i, item in enumerate(seen) if isinstance(item.error, OutputError)] == [5]
+
+
+def test_pictures_are_taken_only_as_they_are_used(predictor, paths):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield paths[0]
+
+    first = stream(predictor, endless(), then=lambda *_: None)
+    next(first)
+    assert len(taken) <= 5 * predictor.batch_size
+    first.close()
+    assert not any(thread.name.startswith("ThreadPool") for thread in threading.enumerate())
+
+
+def test_jpegs_decoded_at_reduced_scale_answer_in_full_pixels(predictor, tmp_path):
+    path = tmp_path / "large.jpg"
+    Image.new("RGB", (900, 700), (200, 30, 30)).save(path)
+    (item,) = stream(predictor, [path])
+    assert item.scene.size == (700, 900)
+    full = predictor(path)
+    assert len(item.scene) == len(full)
+    torch.testing.assert_close(item.scene.scores, full.scores, atol=0.02, rtol=0)
+
+
+def test_ahead_reads_no_further_than_the_window():
+    read = []
+    items = ahead(lambda i: read.append(i) or i * i, range(100), window=3)
+    assert [next(items) for _ in range(2)] == [(0, 0), (1, 1)]
+    assert max(read) <= 5
+    items.close()
+
+
+def test_batches():
+    assert list(batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(batches([], 2)) == []
