@@ -184,8 +184,8 @@ class Masks:
         for bits, (x1, y1, x2, y2), (left, top, right, bottom) in zip(
             old, self.windows.tolist(), new.tolist(), strict=True
         ):
-            columns = ((torch.arange(left, right) + 0.5) * inverse[0, 0] + inverse[0, 2]).floor().long() - x1
-            rows = ((torch.arange(top, bottom) + 0.5) * inverse[1, 1] + inverse[1, 2]).floor().long() - y1
+            columns = ((torch.arange(left, right).double() + 0.5) * inverse[0, 0] + inverse[0, 2]).floor().long() - x1
+            rows = ((torch.arange(top, bottom).double() + 0.5) * inverse[1, 1] + inverse[1, 2]).floor().long() - y1
             inside = ((rows >= 0) & (rows < y2 - y1))[:, None] & ((columns >= 0) & (columns < x2 - x1))
             # One cell of padding makes empty windows readable too.
             grid = functional.pad(bits.reshape(y2 - y1, x2 - x1), (0, 1, 0, 1))
