@@ -89,9 +89,11 @@ def write(picture: Tensor, path: Path) -> None:
 def main() -> None:
     """Make all pictures, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*MAKERS, []], help="all by default")
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(MAKERS)}; all by default")
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     arguments = parser.parse_args()
+    if unknown := set(arguments.names) - MAKERS.keys():
+        parser.error(f"no picture is called {' or '.join(sorted(unknown))}")
     for name in arguments.names or MAKERS:
         path = FOLDER / f"{name}.jpg"
         try:

@@ -22,7 +22,7 @@ from allsight.weights.find import available
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [
-    *(page for name in ("README.md", "CONTRIBUTING.md") if (page := ROOT / name).exists()),
+    *(page for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md") if (page := ROOT / name).exists()),
     *(page for page in sorted(DOCS.rglob("*.md")) if "_build" not in page.parts),
 ]
 SHELL, PYTHON, NOT_RUN = {"sh", "console"}, {"python"}, {"text", "json"}

@@ -158,7 +158,7 @@ class RecipeSettings(_Directive):
             meanings |= {name: " ".join(lines).strip() for (cls, name), lines in found.items() if cls == one.__name__}
         rows: list[Sequence[Cell]] = []
         for field in fields(recipe):
-            if field.name in recipe.__dict__ or hasattr(recipe, field.name):
+            if hasattr(recipe, field.name):  # one without a default is no option but an argument
                 default = getattr(recipe, field.name)
                 words = default if isinstance(default, tuple) else [default]
                 rows.append(

@@ -1,3 +1,5 @@
+import itertools
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def test_tiles_cover_the_picture_and_overlap(height, width, tile):
         starts = sorted({corner[axis] for corner in corners})
         assert starts[0] == 0
         assert starts[-1] == max(0, length - tile)
-        assert all(b - a <= tile * (1 - OVERLAP) + 1 for a, b in zip(starts, starts[1:], strict=False))
+        assert all(b - a <= tile * (1 - OVERLAP) + 1 for a, b in itertools.pairwise(starts))
     assert len(set(corners)) == len(corners)
 
 

@@ -1,6 +1,7 @@
 """What the recipes of object detectors share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from allsight.metrics.detection import threshold_at_best_f1, threshold_at_precis
 from allsight.models.system import System
 from allsight.models.vision import Vision
 from allsight.predict import Predictor
+from allsight.predict.evaluate import Evaluation, evaluate
 from allsight.recipes.job import Job, Stage
 from allsight.recipes.settings import ObjectSettings
-from allsight.scene import Scene, Vocabulary
+from allsight.scene import Vocabulary
 from allsight.training import FitConfig, parameter_groups
 
 SHOWN_PRECISION = 0.7  # objects are displayed from the score on at which held-out precision is at least this
@@ -76,30 +78,23 @@ def training_window(dataset: Dataset, longest: int, multiple: int = 32) -> tuple
     return (-(-round(height * longest) // multiple) * multiple, -(-round(width * longest) // multiple) * multiple)
 
 
-def predictions(model: Model, system: System, dataset: Dataset) -> list[Scene]:
-    """Return everything that a system says of the pictures of a data set, computed in float32."""
-    predictor = Predictor(Model(system, model.spec, model.preprocessing), precision="float32")
-    found = []
-    for start in range(0, len(dataset), 32):
-        examples = [dataset[i] for i in range(start, min(start + 32, len(dataset)))]
-        found += predictor.scenes([example.picture() for example in examples])
-    return found
+def judged(model: Model, system: System, dataset: Dataset) -> Evaluation:
+    """Return what a system says of a data set beside the truth, computed in float32."""
+    return evaluate(Predictor(replace(model, system=system), precision="float32"), dataset)
 
 
-def object_scorer(model: Model, dataset: Dataset) -> Callable[[System], dict[str, float]]:
-    """Return the measure of a detector: COCO's AP50 (the deciding one) and AP on a data set."""
-    truths = [example.annotation for example in dataset]
-
-    def scores(system: System) -> dict[str, float]:
-        found = coco_scores(truths, [_strong(scene) for scene in predictions(model, system, dataset)])
-        return {"AP50": found.ap50, "AP": found.ap, "AP75": found.ap75}
-
-    return scores
+def object_scores(evaluation: Evaluation) -> dict[str, float]:
+    """Return COCO's AP50 (the deciding one), AP and AP75."""
+    found = coco_scores(evaluation.truths, evaluation.predictions)
+    return {"AP50": found.ap50, "AP": found.ap, "AP75": found.ap75}
 
 
-def _strong(scene: Scene) -> Scene:
-    """Leave out boxes that no box labels were needed for: they answer another question."""
-    return scene if scene.weak is None else scene.keep(~scene.weak)
+def shown_from(evaluation: Evaluation) -> dict[str, float]:
+    """Return the score from which each class is displayed: precise enough on held-out pictures, and well balanced."""
+    truths, predictions = evaluation.truths, evaluation.predictions
+    precise = threshold_at_precision(truths, predictions, SHOWN_PRECISION, least_hits=LEAST_HITS)
+    balanced = threshold_at_best_f1(truths, predictions)
+    return {name: round(max(precise[name], balanced[name]), 3) for name in precise}
 
 
 def object_job(
@@ -154,18 +149,14 @@ def object_job(
         return {"adamw": torch.optim.AdamW(groups)}, config
 
     def finish(model: Model) -> None:
-        truths = [example.annotation for example in val]
-        found = [_strong(scene) for scene in predictions(model, model.system, val)]
-        precise = threshold_at_precision(truths, found, SHOWN_PRECISION, least_hits=LEAST_HITS)
-        balanced = threshold_at_best_f1(truths, found)
-        model.thresholds = {name: round(max(precise[name], balanced[name]), 3) for name in precise}
+        model.thresholds = shown_from(judged(model, model.system, val))
 
     return Job(
         model=model,
         data=TrainingSet(train, round(recipe.longest * 1.25), augmentation, seed=recipe.seed),
         collate=partial(collate, fill=fill),
         stages=[Stage("", begin)],
-        evaluate=object_scorer(model, val),
+        evaluate=lambda system: object_scores(judged(model, system, val)),
         finish=finish,
         notes=notes,
     )

@@ -22,7 +22,7 @@ from allsight.metrics.classification import mean_average_precision, top_k
 from allsight.models.system import System
 from allsight.models.vision import Vision
 from allsight.recipes.job import Job, Stage
-from allsight.recipes.objects import predictions, training_window
+from allsight.recipes.objects import judged, training_window
 from allsight.training import FitConfig, parameter_groups
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def tag_job(
     model = Model(system, saved, Preprocessing(recipe.longest, fill=fill), card=card)
     truth = torch.stack([e.annotation.tags for e in val if e.annotation.tags is not None])
 
-    def evaluate(system: System) -> dict[str, float]:
-        tags = [scene.tags for scene in predictions(model, system, val) if scene.tags is not None]
+    def scores(system: System) -> dict[str, float]:
+        tags = [scene.tags for scene in judged(model, system, val).predictions if scene.tags is not None]
         return tag_scores(torch.stack(tags), truth, multi_label=recipe.multi_label)
 
     def stage(name: str, epochs: int, rate: float, until: str) -> Stage:
@@ -110,6 +110,6 @@ def tag_job(
         data=TrainingSet(train, round(recipe.longest * 1.25), augmentation, seed=recipe.seed),
         collate=partial(collate, fill=fill),
         stages=stages,
-        evaluate=evaluate,
+        evaluate=scores,
         notes=notes,
     )

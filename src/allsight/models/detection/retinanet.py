@@ -1,5 +1,7 @@
 """RetinaNet: a feature pyramid, a dense head, focal loss (Lin et al. 2017, "Focal loss for dense object detection")."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from allsight.backbones.trunk import Trunk
@@ -61,10 +63,21 @@ def retinanet_narrow(
 
 
 def narrow_parts(
-    trunk: Trunk, classes: Vocabulary, *, channels: int, depth: int, anchor_size: float = 3.0
+    trunk: Trunk,
+    classes: Vocabulary,
+    *,
+    channels: int,
+    depth: int,
+    anchor_size: float = 3.0,
+    maps: Sequence[str] = TRUNK_MAPS,
 ) -> tuple[FeaturePyramid, DenseHead]:
-    """Return the pyramid and the head of `retinanet_narrow`, for systems that put them beside other heads."""
-    neck = FeaturePyramid({name: trunk.channels[name] for name in TRUNK_MAPS}, channels, block=DepthwiseSeparable)
+    """Return the pyramid and the head of `retinanet_narrow`, for systems that put them beside other heads.
+
+    Args:
+        trunk, classes, channels, depth, anchor_size: see there.
+        maps: the trunk's maps of stride 8, 16 and 32 that the pyramid stands on.
+    """
+    neck = FeaturePyramid({name: trunk.channels[name] for name in maps}, channels, block=DepthwiseSeparable)
     levels = len(neck.outputs)
     anchors = Anchors(_strides(trunk, levels), size=anchor_size)
 
