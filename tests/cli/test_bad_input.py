@@ -1,22 +1,17 @@
 """Bad input: each gets one clear line that names the file, no traceback, the right exit code, and nothing is lost."""
 
 import ctypes
-import errno
 import json
 import os
 import pickle
 import shutil
-import signal
 import struct
-import subprocess
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from calling import command, make_picture
-from PIL import Image
+from calling import make_picture
 from tiny_model import tiny_detector
 
 
@@ -225,125 +220,3 @@ def test_a_malicious_pickle_is_never_executed(name, call, model, tmp_path):
     (model / name).write_bytes(pickle.dumps(Malicious()))
     refused(call, model)
     assert not (tmp_path / "executed").exists()
-
-
-# The disk, and Ctrl-C
-
-
-def test_a_full_disk_keeps_the_old_files(call, detector, tmp_path, monkeypatch):
-    make_picture(tmp_path / "a.png")
-    assert call("see", "a.png", "--model", detector).code == 0
-    before = {path: path.read_bytes() for path in (tmp_path / "seen").iterdir()}
-
-    def fail(self: Image.Image, path: Path, *_: object, **__: object) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", fail)
-    result = call("see", "a.png", "--model", detector, "--force")
-    assert result.code == 2
-    assert "No space left on device" in result.one_line()
-    assert {path: path.read_bytes() for path in (tmp_path / "seen").iterdir()} == before
-
-
-def test_a_disk_that_is_really_full(call, detector, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("mounting a small disk is not permitted here")
-    try:
-        old = disk / "0.jpg"
-        old.write_bytes(b"old")
-        for i in range(6):
-            make_picture(tmp_path / "in" / f"{i}.png", (900, 900), seed=i)
-        result = call("see", "in", "--model", detector, "--out", disk, "--force", "--threshold", 1)
-        assert result.code == 2
-        assert "No space left on device" in result.one_line()
-        names = {path.name for path in disk.iterdir()}
-        assert "seen.json" not in names
-        assert not any(name.startswith(".") for name in names)
-        for path in disk.glob("*.jpg"):
-            if path.read_bytes() != b"old":
-                with Image.open(path) as image:
-                    image.load()  # whatever is there is whole
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
-def test_ctrl_c(detector, tmp_path):
-    first = make_picture(tmp_path / "in" / "0.png", (60, 60))
-    for i in range(1, 1500):
-        os.link(first, tmp_path / "in" / f"{i}.png")
-    with subprocess.Popen(
-        command("see", "in", "--model", detector),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        while process.poll() is None and not list((tmp_path / "seen").glob("[0-9]*.jpg")):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.strip() == "allsight: stopped"
-    left = list((tmp_path / "seen").iterdir())
-    assert left
-    assert all(path.suffix == ".jpg" and not path.name.startswith(".") for path in left)
-    for path in left:
-        with Image.open(path) as image:
-            image.load()
-
-
-def test_the_reader_of_stdout_goes_away(detector, tmp_path):
-    first = make_picture(tmp_path / "in" / "0.png", (20, 20))
-    for i in range(1, 300):
-        os.link(first, tmp_path / "in" / f"{i}.png")
-    with subprocess.Popen(
-        command("see", "in", "--model", detector, "--json", "-", "--threshold", "0.05"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        assert "allsight.seen" in process.stdout.readline()
-        process.stdout.close()
-        err = process.stderr.read()
-        process.wait(timeout=60)
-    assert process.returncode == 141
-    assert err == ""
-
-
-def test_a_broken_torchvision_breaks_nothing(process, detector, tmp_path):
-    stub = tmp_path / "stub" / "torchvision"
-    stub.mkdir(parents=True)
-    (stub / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
-    make_picture(tmp_path / "a.png")
-    environment = {**os.environ, "PYTHONPATH": str(stub.parent)}
-    result = process("see", "a.png", "--model", detector, env=environment)
-    assert result.code == 0, result.err
-    assert result.err == ""
-    assert (tmp_path / "seen" / "a.jpg").is_file()
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_number_of_pictures(process, detector, tmp_path):
-    first = make_picture(tmp_path / "all" / "0.jpg", (640, 480))
-    for i in range(1, 800):
-        os.link(first, tmp_path / "all" / f"{i}.jpg")
-    few = tmp_path / "few"
-    few.mkdir()
-    for i in range(80):
-        os.link(first, few / f"{i}.jpg")
-    code = (
-        "import resource, sys; from allsight.cli.main import main; c = main();"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(c)"
-    )
-    peaks = []
-    for folder in ("few", "all"):
-        words = [*command()[:2], code, "see", folder, "--model", str(detector), "--out", f"out-{folder}"]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr
-        peaks.append(int(done.stderr.split()[-1]) / 1024)
-    assert peaks[1] < peaks[0] + 40, f"{peaks} MiB"

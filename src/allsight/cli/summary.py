@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from allsight.scene import Scene
 
 FEW = 20  # pictures that get a line of their own
-SURE = 0.3  # probability from which a tag is worth a word
+SURE = 0.1  # probability from which a tag is worth a word
 MOST = 12  # classes in a table
 
 
@@ -74,7 +74,7 @@ def object_names(scene: "Scene") -> list[str]:
 
 
 def best_tags(scene: "Scene") -> Iterator[tuple[str, float]]:
-    """Yield the two best tags that are likely enough; the best one in any case if tags are all that there is."""
+    """Yield the two best tags that are likely enough; the best one in any case if there are no objects to tell of."""
     if scene.tags is None or scene.tag_classes is None:
         return
     scores, labels = scene.tags.topk(min(2, len(scene.tags)))

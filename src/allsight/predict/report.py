@@ -107,7 +107,7 @@ def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
 def worst_sheet(
     evaluation: Evaluation, scores: Scores, shown: Callable[[Scene], Scene], which: Sequence[int]
 ) -> Tensor:
-    """Return one sheet of pictures, each with the truth beside the prediction.
+    """Return one sheet of pictures: boxes as truth beside prediction, tags in words underneath.
 
     Args:
         evaluation, scores, shown: as for `write_report`.
@@ -120,9 +120,27 @@ def worst_sheet(
     for i in which:
         example, truth, said = evaluation.examples[i], evaluation.truths[i], shown(evaluation.predictions[i])
         picture, truth, said = _small(example.picture(), truth, said)
-        tiles.append(beside(picture, truth, said))
-        captions.append(f"{example.path.name}: {scores.quality[i]:.2f}")
-    return contact_sheet(tiles, captions, columns=2, cell=800)
+        if scores.task == "objects":
+            tiles.append(beside(picture, truth, said))
+            captions.append(f"{example.path.name}: {scores.quality[i]:.2f}")
+        else:
+            tiles.append(picture)
+            captions.append(f"{' and '.join(_true_tags(truth)) or 'nothing'}, taken for {_best_tag(said)}")
+    if scores.task == "objects":
+        return contact_sheet(tiles, captions, columns=2, cell=800)
+    return contact_sheet(tiles, captions, columns=4, cell=400)
+
+
+def _true_tags(truth: Scene) -> list[str]:
+    if truth.tags is None or truth.tag_classes is None:
+        return []
+    return [truth.tag_classes[i] for i in (truth.tags > 0.5).nonzero()[:, 0].tolist()]
+
+
+def _best_tag(said: Scene) -> str:
+    assert said.tags is not None and said.tag_classes is not None
+    best = int(said.tags.argmax())
+    return f"{said.tag_classes[best]} {float(said.tags[best]):.2f}"
 
 
 def _small(picture: Tensor, *scenes: Scene, longest: int = 640) -> tuple[Tensor, Scene, Scene]:
@@ -144,7 +162,7 @@ _CONFUSION = {
 }
 _WORST_WORDS = {
     "objects": "Truth beside prediction as shown; the number is the picture's F1 at IoU 0.5.",
-    "tags": "Truth beside prediction; the number is the probability of what is true.",
+    "tags": "Those in which what is true was held least probable.",
 }
 
 

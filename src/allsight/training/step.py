@@ -12,8 +12,7 @@ class TrainingStep(nn.Module):
     """A system whose forward is its loss.
 
     This is what the loop calls and what DistributedDataParallel wraps: it synchronises gradients only of what passes
-        through
-    the wrapper's forward. A system that needs another step subclasses this.
+    through the wrapper's forward. A system that needs another step subclasses this.
 
     Args:
         system: a module with `loss(batch) -> dict[str, Tensor]`. Every batch must give the same names.
