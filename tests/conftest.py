@@ -1,8 +1,12 @@
 """Fixtures that every test may ask for."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Processes of the tests that share two cores must not spin while they wait for each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from allsight.weights.find import find
 
 FORMAT = 1
 CONFIG, STATE, CARD = "config.json", "model.safetensors", "README.md"
+RUN_MODEL = "model"  # the folder of the model inside the folder of its training
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def read_config(name: str | Path) -> tuple[Path, dict[str, Any]]:
         WeightsError: there is no such model, or its config.json is not one.
     """
     folder = find(name)
-    folder = folder / "model" if (folder / "model" / CONFIG).is_file() else folder  # a run's folder
+    folder = folder / RUN_MODEL if (folder / RUN_MODEL / CONFIG).is_file() else folder
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -165,7 +166,8 @@ def load(name: str | Path) -> Model:
         reason = f"{type(error).__name__}: {error}"
         raise WeightsError(f"{folder / CONFIG}: does not describe a model ({reason})") from error
     load_state(system, read_state(folder / STATE), source=str(folder / STATE), allow_missing=left_out)
-    return Model(system.eval(), spec, preprocessing, thresholds, left_out, card, folder.name)
+    name = folder.parent.name if folder.name == RUN_MODEL else folder.name
+    return Model(system.eval(), spec, preprocessing, thresholds, left_out, card, name)
 
 
 def card_text(model: Model) -> str:

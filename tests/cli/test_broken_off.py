@@ -1,4 +1,4 @@
-"""Full disks, Ctrl-C, readers that go away, a broken torchvision, and memory: what is there stays, what appears is whole."""
+"""What breaks a run off: full disks, Ctrl-C, a reader that goes away. What is there stays, what appears is whole."""
 
 import errno
 import os

@@ -20,7 +20,7 @@ class Classifier:
     Command: allsight train classifier DATA --out runs/classifier
     """
 
-    data: Annotated[Path, tyro.conf.Positional]
+    data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """A folder per class, or any form that `allsight check` reads and that has tags."""
     trunk: str = "efficientnet_lite0"
     """Name of a trunk; see `allsight models`."""

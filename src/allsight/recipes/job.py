@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from allsight.data.loading import Batch, Sample, TrainingSet
 from allsight.errors import OutputError
 from allsight.files import write_json
-from allsight.hub import Model
+from allsight.hub import RUN_MODEL, Model
 from allsight.training import FitConfig, TrainingStep, fit
 
 
@@ -119,7 +119,7 @@ def train(
         "duration": f"{seconds / 60:.1f} minutes on {torch.get_num_threads()} threads",
         "machine": f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}",
     }
-    job.model.save(out / "model")
+    job.model.save(out / RUN_MODEL)
     return result.scores
 
 

@@ -11,7 +11,7 @@ import tyro
 class ObjectSettings:
     """How a detector is trained and described."""
 
-    data: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    data: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DATA ...")]
     """Annotated pictures in any form that `allsight check` reads; several are joined."""
     freeze_until: str = "c2"
     """Last stage of the trunk that is not trained; "c5" freezes all of it, "" none of it."""
