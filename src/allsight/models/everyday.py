@@ -1,7 +1,5 @@
 """`everyday`: one frozen trunk that names what is there and boxes it."""
 
-from collections.abc import Sequence
-
 from allsight.backbones.efficientnet_lite import efficientnet_lite0
 from allsight.models.classification.located import LocatedTagHead
 from allsight.models.detection.retinanet import narrow_parts
@@ -10,9 +8,7 @@ from allsight.scene import Vocabulary
 from allsight.weights.imagenet import imagenet_classes
 
 
-def everyday(
-    *, classes: Vocabulary, channels: int = 64, depth: int = 3, maps: Sequence[str] = ("c3", "c4", "head")
-) -> Vision:
+def everyday(*, classes: Vocabulary, channels: int = 64, depth: int = 3) -> Vision:
     """Return ImageNet tags with their places and a narrow RetinaNet, on one pass of EfficientNet-Lite0.
 
     Args:
@@ -22,5 +18,5 @@ def everyday(
     classifier = trunk.get_submodule("_fc")
     trunk.cut("head")
     tags = LocatedTagHead(source="head", classifier=classifier, classes=Vocabulary(imagenet_classes()))  # type: ignore[arg-type]
-    neck, objects = narrow_parts(trunk, classes, channels=channels, depth=depth, maps=maps)
+    neck, objects = narrow_parts(trunk, classes, channels=channels, depth=depth)
     return Vision(trunk=trunk, neck=neck, heads={"tags": tags, "objects": objects})

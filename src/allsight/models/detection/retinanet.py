@@ -1,7 +1,5 @@
 """RetinaNet: a feature pyramid, a dense head, focal loss (Lin et al. 2017, "Focal loss for dense object detection")."""
 
-from collections.abc import Sequence
-
 from torch import nn
 
 from allsight.backbones.trunk import Trunk
@@ -69,15 +67,9 @@ def narrow_parts(
     channels: int,
     depth: int,
     anchor_size: float = 3.0,
-    maps: Sequence[str] = TRUNK_MAPS,
 ) -> tuple[FeaturePyramid, DenseHead]:
-    """Return the pyramid and the head of `retinanet_narrow`, for systems that put them beside other heads.
-
-    Args:
-        trunk, classes, channels, depth, anchor_size: see there.
-        maps: the trunk's maps of stride 8, 16 and 32 that the pyramid stands on.
-    """
-    neck = FeaturePyramid({name: trunk.channels[name] for name in maps}, channels, block=DepthwiseSeparable)
+    """Return the pyramid and the head of `retinanet_narrow`, for systems that put them beside other heads."""
+    neck = FeaturePyramid({name: trunk.channels[name] for name in TRUNK_MAPS}, channels, block=DepthwiseSeparable)
     levels = len(neck.outputs)
     anchors = Anchors(_strides(trunk, levels), size=anchor_size)
 
