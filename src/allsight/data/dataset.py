@@ -129,6 +129,22 @@ class Dataset:
         bare = tuple(replace(e, annotation=e.annotation.with_(masks=None), outlines=None) for e in self.examples)
         return replace(self, examples=bare)
 
+    def with_object_tags(self) -> "Dataset":
+        """Return the data set with pictures tagged by the classes of their objects: what is there, no matter where.
+
+        A picture whose objects are not annotated gets no tags.
+        """
+        classes = self.object_classes or Vocabulary(())
+
+        def tagged(example: Example) -> Example:
+            labels = example.annotation.labels
+            if labels is None:
+                return example
+            tags = torch.zeros(len(classes)).index_fill_(0, labels, 1.0)
+            return replace(example, annotation=example.annotation.with_(tags=tags, tag_classes=classes))
+
+        return replace(self, examples=tuple(map(tagged, self.examples)), tag_classes=classes)
+
     def with_classes(self, classes: Vocabulary) -> "Dataset":
         """Return the data set with its objects numbered by another vocabulary, a model's for instance.
 
