@@ -3,10 +3,13 @@
 Run it with `python benchmarks/see.py [--json PATH] [--quick]`. The model is a narrow RetinaNet of the size of `cells`,
 with random weights and set to show eight objects a picture: its speed does not depend on what it has learned.
 
-The peer reads with Pillow, computes one picture in float32, draws and writes it, and only then turns to the next one.
-Memory is sampled over a long run: if it is flat, the last pictures take no more than the first.
+The arms are the runtimes. The peer is plain PyTorch: it reads with Pillow, computes one picture on all cores in float32
+or bfloat16, draws and writes it, and only then turns to the next one. Where a picture's time goes is told stage by
+stage, in milliseconds of one core. Memory is sampled over a long run: if it is flat, the last pictures take no more
+than the first.
 """
 
+import io
 import json
 import tempfile
 import time
@@ -20,13 +23,16 @@ from PIL import Image
 from torch import Tensor
 
 from allsight.backbones.efficientnet_lite import efficientnet_lite0
+from allsight.data.pictures import read_picture
 from allsight.draw import draw
 from allsight.hub import Model, Preprocessing, Spec
 from allsight.models.detection.retinanet import retinanet_narrow
 from allsight.models.vision import Vision
 from allsight.predict import Predictor, stream
+from allsight.predict.runtimes import Runtime
 from allsight.scene import Scene, Vocabulary
-from timing import arguments, memory_mib, photographs, report
+from arms import runtimes_of
+from timing import arguments, cpu_milliseconds, memory_mib, photographs, report
 
 Write = Callable[[Path, Tensor, Scene], None]
 
@@ -75,6 +81,24 @@ def rate(look: Callable[..., None], predictor: Predictor, paths: Sequence[Path],
     return len(paths) / (time.perf_counter() - start)
 
 
+def cpu_of(predictor: Predictor, paths: Sequence[Path], write: Write | None) -> float:
+    """Return the milliseconds of all cores together that a picture takes: other programs disturb it less."""
+    start = time.process_time()
+    overlapped(predictor, paths, write)
+    return 1000 * (time.process_time() - start) / len(paths)
+
+
+def eager(model: Model, dtype: torch.dtype) -> Runtime:
+    """Return the peer's way to compute: the system as it is, in torch's own layout."""
+
+    @torch.inference_mode()
+    def run(pictures: Tensor) -> Any:
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            return model.system(pictures)
+
+    return run
+
+
 def memory(model: Model, paths: Sequence[Path], write: Write) -> dict[str, Any]:
     """Return the most memory held over the first tenth of the pictures and over the last."""
     held = []
@@ -92,50 +116,70 @@ def memory(model: Model, paths: Sequence[Path], write: Write) -> dict[str, Any]:
     }
 
 
-def against_the_peer(model: Model, paths: Sequence[Path], write: Write, rounds: int) -> list[dict[str, Any]]:
-    plain = Predictor(model, precision="float32", batch_size=1)
+def against_the_peers(
+    model: Model, arms: dict[str, Runtime], paths: Sequence[Path], write: Write, rounds: int
+) -> list[dict[str, Any]]:
+    """Return pictures per second of every runtime, and what that is to plain PyTorch; all take turns."""
+    ours = {name: Predictor(model, runtime=runtime) for name, runtime in arms.items()}
+    plain = {t: Predictor(model, runtime=eager(model, t)) for t in (torch.float32, torch.bfloat16)}
     rows = []
-    for how in (write, None):
-        for precision in ("float32", "bfloat16"):
-            ours = Predictor(model, precision=precision)  # type: ignore[arg-type]
-            turns = [(rate(overlapped, ours, paths, how), rate(sequential, plain, paths, how)) for _ in range(rounds)]
-            mine, theirs = (float(value) for value in np.median(turns, axis=0))
+    for how in (None, write):
+        turns = [
+            [rate(overlapped, one, paths, how) for one in ours.values()]
+            + [rate(sequential, one, paths[: max(16, len(paths) // 4)], how) for one in plain.values()]
+            for _ in range(rounds)
+        ]
+        *mine, exact, half = (float(value) for value in np.median(turns, axis=0))
+        for (name, predictor), found in zip(ours.items(), mine, strict=True):
             rows.append(
                 {
                     "pictures": "640x480",
                     "draws": "yes" if how else "no",
-                    "precision": precision,
-                    "batch": ours.batch_size,
-                    "allsight_per_second": mine,
-                    "plain_per_second": theirs,
-                    "ratio": mine / theirs,
+                    "runtime": name,
+                    "allsight_per_second": found,
+                    "cpu_ms": cpu_of(predictor, paths, how),
+                    "eager_float32_per_second": exact,
+                    "ratio": found / exact,
+                    "eager_bfloat16_per_second": half,
+                    "ratio_bfloat16": found / half,
                 }
             )
     return rows
 
 
-def growth(model: Model, folder: Path, write: Write, count: int) -> list[dict[str, Any]]:
-    """Return how the rate changes with the batch, and with the pictures' size."""
+def stages(model: Model, arms: dict[str, Runtime], paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return where a picture's time goes, on one core."""
+    predictor = Predictor(model)
+    pictures = [read_picture(path) for path in paths]
+    ready = [predictor.prepare(picture) for picture in pictures]
+    outputs = [next(iter(arms.values()))(picture[None]) for picture, _ in ready]
+    scenes = [predictor.scene_of(*each) for each in ready]
+    drawn = [Image.fromarray(draw(p, s).permute(1, 2, 0).numpy()) for p, s in zip(pictures, scenes, strict=True)]
+
+    @torch.inference_mode()
+    def decode(i: int) -> None:
+        model.system.decode(outputs[i], [ready[i][1]])
+
+    works: dict[str, Callable[[int], Any]] = {
+        "read": lambda i: read_picture(paths[i]),
+        "scale and pad": lambda i: predictor.prepare(pictures[i]),
+        **{f"compute: {name}": lambda i, run=run: run(ready[i][0][None]) for name, run in arms.items()},
+        "decode and suppress": decode,
+        "JSON": lambda i: json.dumps(predictor.shown(scenes[i]).to_json()),
+        "draw": lambda i: draw(pictures[i], scenes[i]),
+        "write the JPEG": lambda i: drawn[i].save(io.BytesIO(), "JPEG", quality=90),
+    }
+    return [{"pictures": "640x480", "stage": k, "cpu_ms": cpu_milliseconds(w, len(paths))} for k, w in works.items()]
+
+
+def growth(model: Model, runtime: Runtime, folder: Path, write: Write, count: int) -> list[dict[str, Any]]:
+    """Return how the rate of the fastest runtime changes with the pictures' size."""
     rows = []
-    paths = photographs(folder / "batches", count)
-    for batch in (1, 2, 4, 8, 16):
-        found = rate(overlapped, Predictor(model, batch_size=batch), paths, write)
-        rows.append(
-            {"pictures": "640x480", "draws": "yes", "precision": "auto", "batch": batch, "allsight_per_second": found}
-        )
     for width in (320, 1280, 2560):
         height = width * 3 // 4
         paths = photographs(folder / str(width), max(16, count * 640 // max(640, width)), width, height)
-        found = rate(overlapped, Predictor(model), paths, write)
-        rows.append(
-            {
-                "pictures": f"{width}x{height}",
-                "draws": "yes",
-                "precision": "auto",
-                "batch": 8,
-                "allsight_per_second": found,
-            }
-        )
+        found = rate(overlapped, Predictor(model, runtime=runtime), paths, write)
+        rows.append({"pictures": f"{width}x{height}", "draws": "yes", "allsight_per_second": found})
     return rows
 
 
@@ -150,9 +194,12 @@ def main() -> None:
         write = writer(drawn)
         # Memory first: what later parts hold would hide what this one takes.
         rows = [memory(model, photographs(folder / "many", many), write)]
+        arms = runtimes_of(model, folder / "model.onnx")
+        some = photographs(folder / "some", count)
         rows = [
-            *against_the_peer(model, photographs(folder / "some", count), write, rounds),
-            *growth(model, folder, write, count),
+            *against_the_peers(model, arms, some, write, rounds),
+            *stages(model, arms, some[:8]),
+            *growth(model, list(arms.values())[-1], folder, write, count),
             *rows,
         ]
     report("see", rows, given.json)

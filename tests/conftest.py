@@ -16,3 +16,8 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data sets (../shared/data) are not here")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let other runtimes come last: after OpenVINO and ONNX Runtime, a training in the same process may crash."""
+    items.sort(key=lambda item: any(word in item.nodeid for word in ("test_runtimes", "test_export")))

@@ -5,6 +5,7 @@ model-table             all shipped models
 trunk-table             all trunks, from the code
 recipe-settings NAME    the settings of a recipe, from its dataclass
 benchmark-table NAME    the figures of a benchmark, from benchmarks/results/NAME.json
+claims-table            all claims that have been tested, from their records
 """
 
 import json
@@ -24,6 +25,7 @@ from allsight.systems import TRUNKS, builder
 from allsight.weights.find import PACKAGES
 
 WEIGHTS = Path(allsight.__file__).parent / "weights"
+CLAIMS = Path(allsight.__file__).parent / "claims" / "results"
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 ELSEWHERE = {"title", "description", "scores", "command", "recipe"}  # entries of a card that are no rows of its table
 TITLES = {"licence": "licence of the weights"}
@@ -189,6 +191,42 @@ class BenchmarkTable(_Directive):
         return [table(titles, [[plain(row.get(name)) for name in head] for row in rows]), note(machine)]
 
 
+class ClaimsTable(_Directive):
+    """The ledger of claims."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return for each claim its sentence, source and verdicts."""
+        result: list[nodes.Node] = []
+        for path in sorted(CLAIMS.glob("*.json")):
+            if path.name.endswith(".quick.json"):
+                continue
+            record = self.json(path)
+            minutes = sum(sum(runs.values()) for runs in record["seconds"].values()) / 60
+            seeds = len(next(iter(record["scores"].values())))
+            result += [
+                nodes.rubric("", record["sentence"]),
+                nodes.paragraph(
+                    "", f"{record['source'][:1].upper()}{record['source'][1:]}. Published: {record['published']}."
+                ),
+                table(
+                    ("comparison", "difference", "95% interval", "verdict"),
+                    [
+                        (
+                            f"{v['better']} > {v['worse']}",
+                            f"{v['difference']:+.3f}",
+                            f"{v['low']:+.3f} to {v['high']:+.3f}",
+                            v["outcome"],
+                        )
+                        for v in record["verdicts"]
+                    ],
+                ),
+                note(
+                    f"{record['claim']}: {record['measure']}; {seeds} seeds, {minutes:.0f} minutes; {record['machine']}"
+                ),
+            ]
+        return result or [note("No claim has been tested yet.")]
+
+
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row in which figures of figures stand side by side."""
     flat: dict[str, Any] = {}
@@ -204,4 +242,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("trunk-table", TrunkTable)
     app.add_directive("recipe-settings", RecipeSettings)
     app.add_directive("benchmark-table", BenchmarkTable)
+    app.add_directive("claims-table", ClaimsTable)
     return {"parallel_read_safe": True}

@@ -9,6 +9,10 @@ from allsight.errors import ModelError
 SYSTEMS = {
     "retinanet": "allsight.models.detection.retinanet:retinanet",
     "retinanet_narrow": "allsight.models.detection.retinanet:retinanet_narrow",
+    "faster_rcnn_c4": "allsight.models.detection.faster_rcnn:faster_rcnn_c4",
+    "faster_rcnn_fpn": "allsight.models.detection.faster_rcnn:faster_rcnn_fpn",
+    "faster_rcnn_narrow": "allsight.models.detection.faster_rcnn:faster_rcnn_narrow",
+    "windows": "allsight.models.detection.windows:windows",
     "classifier": "allsight.models.classification.tags:classifier",
     "everyday": "allsight.models.everyday:everyday",
 }

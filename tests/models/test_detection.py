@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from detection_examples import CLASSES, batch, check_that_it_learns_two_pictures_by_heart, scene
 
 from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.data.loading import Batch
 from allsight.models.detection.anchors import Anchors
 from allsight.models.detection.dense import DenseOutputs
 from allsight.models.detection.matcher import BACKGROUND, IGNORED, Matcher, Targets
@@ -14,22 +14,11 @@ from allsight.models.detection.retinanet import retinanet, retinanet_narrow
 from allsight.ops.boxes import encode, pairwise_iou
 from allsight.scene import Frame, Scene, Vocabulary
 
-CLASSES = Vocabulary(("square", "disc"))
-
 
 @pytest.fixture(scope="module")
 def detector():
     torch.manual_seed(0)
     return retinanet_narrow(trunk=efficientnet_lite0(weights=False), classes=CLASSES, channels=32, depth=1)
-
-
-def batch(scenes, size=(64, 96)):
-    pictures = torch.randint(0, 256, (len(scenes), 3, *size), dtype=torch.uint8)
-    return Batch(pictures, [Frame.whole(size)] * len(scenes), scenes, [f"{i}.jpg" for i in range(len(scenes))])
-
-
-def scene(boxes, labels, size=(64, 96), **more):
-    return Scene(size, boxes=torch.tensor(boxes).reshape(-1, 4).float(), labels=torch.tensor(labels).long(), **more)
 
 
 def test_nine_anchors_of_the_paper_around_the_middle_of_each_cell():
@@ -138,23 +127,7 @@ def test_answers_come_back_in_original_pixels(detector):
 def test_learns_two_pictures_by_heart():
     torch.manual_seed(0)
     system = retinanet_narrow(trunk=efficientnet_lite0(weights=False), classes=CLASSES, channels=32, depth=1)
-    pictures = torch.full((2, 3, 64, 64), 60, dtype=torch.uint8)
-    pictures[0, :, 12:44, 16:48] = 250
-    pictures[1, 0, 24:56, 8:40] = 250
-    truths = [scene([[16, 12, 48, 44]], [0], (64, 64)), scene([[8, 24, 40, 56]], [1], (64, 64))]
-    frames = [Frame.whole((64, 64))] * 2
-    learn = Batch(pictures, frames, truths, ["a", "b"])
-    optimizer = torch.optim.AdamW(system.parameters(), lr=3e-3)
-    for _ in range(60):
-        optimizer.zero_grad()
-        sum(system.loss(learn).values()).backward()
-        optimizer.step()
-    # Batch norm with two pictures: the statistics of the batch are the truth here, not their slow average.
-    with torch.no_grad():
-        answers = system.decode(system(pictures), frames)
-    for truth, found in zip(truths, answers, strict=True):
-        assert found.labels[0] == truth.labels[0]
-        assert float(pairwise_iou(found.boxes[:1], truth.boxes)) > 0.6
+    check_that_it_learns_two_pictures_by_heart(system)
 
 
 def test_the_papers_form_has_the_papers_size():

@@ -39,7 +39,7 @@ def dataset(folder: Path, count: int = 5, *, tags: bool = False) -> Dataset:
 
 @pytest.fixture(scope="module")
 def detector() -> Predictor:
-    return Predictor(tiny_detector(), precision="float32", batch_size=2)
+    return Predictor(tiny_detector(), precision="float32")
 
 
 def test_predictions_are_raw_and_in_order(detector, tmp_path):

@@ -24,7 +24,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def predictor(model: Model) -> Predictor:
-    return Predictor(model, precision="float32", batch_size=3)
+    return Predictor(model, precision="float32")
 
 
 def test_every_form_of_a_picture_gives_the_same(predictor, tmp_path):
@@ -50,7 +50,7 @@ def test_what_is_no_picture_is_refused(predictor, nonsense):
         predictor(nonsense)
 
 
-def test_an_answer_does_not_depend_on_the_batch(predictor):
+def test_an_answer_does_not_depend_on_the_others(predictor):
     pictures = [
         noise(*size, seed=i) for i, size in enumerate([(60, 40), (40, 60), (60, 40), (10, 80), (60, 41), (1, 1)])
     ]

@@ -1,4 +1,6 @@
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,12 @@ from tiny_model import tiny_detector
 
 from allsight.errors import OutputError
 from allsight.predict import Predictor, stream
-from allsight.predict.stream import ahead, batches
+from allsight.predict.stream import AHEAD, batches, in_order
 
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor(tiny_detector(), precision="float32", batch_size=2)
+    return Predictor(tiny_detector(), precision="float32")
 
 
 @pytest.fixture
@@ -53,17 +55,18 @@ def test_a_picture_that_cannot_be_finished_is_reported(predictor, paths):
 
 def test_pictures_are_taken_only_as_they_are_used(predictor, paths):
     taken = []
+    before = set(threading.enumerate())
 
     def endless():
         while True:
             taken.append(1)
             yield paths[0]
 
-    first = stream(predictor, endless(), then=lambda *_: None)
+    first = stream(predictor, endless(), then=lambda *_: None, workers=2)
     next(first)
-    assert len(taken) <= 5 * predictor.batch_size
+    assert len(taken) <= 2 * AHEAD + 1
     first.close()
-    assert not any(thread.name.startswith("ThreadPool") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("ThreadPool") for thread in set(threading.enumerate()) - before)
 
 
 def test_jpegs_decoded_at_reduced_scale_answer_in_full_pixels(predictor, tmp_path):
@@ -76,12 +79,44 @@ def test_jpegs_decoded_at_reduced_scale_answer_in_full_pixels(predictor, tmp_pat
     torch.testing.assert_close(item.scene.scores, full.scores, atol=0.02, rtol=0)
 
 
-def test_ahead_reads_no_further_than_the_window():
-    read = []
-    items = ahead(lambda i: read.append(i) or i * i, range(100), window=3)
-    assert [next(items) for _ in range(2)] == [(0, 0), (1, 1)]
-    assert max(read) <= 5
-    items.close()
+def test_work_is_done_in_order_and_no_further_than_the_window():
+    begun = []
+    results = in_order(lambda i: begun.append(i) or i * i, range(100), workers=2)
+    assert [next(results) for _ in range(2)] == [0, 1]
+    assert max(begun) <= 2 * AHEAD + 2
+    results.close()
+    assert list(in_order(str, range(30), workers=3)) == [str(i) for i in range(30)]
+    assert list(in_order(str, [])) == []
+
+
+def test_torch_computes_on_one_thread_each_until_all_is_done():
+    before = torch.get_num_threads()
+    assert set(in_order(lambda _: torch.get_num_threads(), range(9), workers=2)) == {1}
+    assert torch.get_num_threads() == before
+    broken_off = in_order(str, range(9), workers=2)
+    next(broken_off)
+    broken_off.close()
+    assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == before
+
+
+def test_the_first_item_is_done_before_others_begin():
+    under_way, most = [], []
+
+    def work(i: int) -> None:
+        under_way.append(i)
+        if i == 0:
+            time.sleep(0.05)
+            most.extend(under_way)
+
+    list(in_order(work, range(9), workers=4))
+    assert most == [0]
+
+
+def test_a_fault_in_the_work_is_not_swallowed():
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(lambda i: 1 // i, [1, 0, 1]))
 
 
 def test_batches():

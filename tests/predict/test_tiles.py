@@ -52,7 +52,7 @@ def test_an_object_is_found_once_and_whole_wherever_it_lies(x, y, side):
     torch.testing.assert_close(scene.boxes, find(picture).boxes)
 
 
-FINDER = Finder(tiny_detector(), precision="float32", batch_size=3)
+FINDER = Finder(tiny_detector(), precision="float32")
 
 
 def test_a_small_picture_is_one_tile():

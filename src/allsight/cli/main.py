@@ -22,8 +22,10 @@ COMMANDS = {
     "train": ("allsight.cli.train:of_system", "train a system on annotated pictures"),
     "eval": ("allsight.cli.evaluate:evaluate", "score a model on annotated pictures and write a report"),
     "check": ("allsight.cli.check:check", "examine annotated pictures for whatever would spoil training"),
+    "export": ("allsight.cli.export:export", "write a model as a graph for other runtimes: ONNX, OpenVINO"),
     "convert": ("allsight.cli.convert:convert", "write a data set in another form"),
     "split": ("allsight.cli.split:split", "divide a data set into train, val, ..."),
+    "claims": ("allsight.cli.claims:claims", "re-run the lectures' comparisons and say which of them hold here"),
     "models": ("allsight.cli.models:models", "list the models that are shipped and the systems that can be trained"),
 }
 

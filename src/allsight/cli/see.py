@@ -3,7 +3,7 @@
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -35,6 +35,7 @@ def see(
     json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
     threshold: Annotated[float | None, arg(metavar="SCORE", help_behavior_hint="")] = None,
     tile: bool = False,
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
     no_draw: bool = False,
     force: bool = False,
 ) -> int:
@@ -52,6 +53,8 @@ def see(
             --out is given.
         threshold: Show objects from this score on; by default what the model says for each class.
         tile: Look at large pictures tile by tile as well: finds small objects, takes longer.
+        runtime: What computes: by default the fastest that is installed. The graph that it runs is made once and kept;
+            for a few pictures that is not worth while, and torch does it.
         no_draw: Write the JSON only.
         force: Replace files that exist already.
 
@@ -73,7 +76,7 @@ def see(
     with only_json(json == "-") as stdout:
         from allsight.predict import load
 
-        predictor = load(model, threshold=threshold)
+        predictor = load(model, threshold=threshold, runtime=runtime, pictures=len(pictures), say=note)
         begun = time.monotonic()
         with SeenFile(file or stdout, predictor.model.name) as sink:
             summary = _look(predictor, pictures, drawn, tile, sink)

@@ -70,10 +70,11 @@ class Vision(System):
 
     def features(self, pictures: Tensor, also: Sequence[str] = ()) -> dict[str, Tensor]:
         """Return all named features that some head reads, for pictures (B, 3, H, W), and the trunk's `also`."""
-        features = self.trunk(pictures, tuple(dict.fromkeys([*self.wanted, *also])))
-        if self.neck is not None:
-            features |= self.neck(features)
-        return features
+        return self.with_neck(self.trunk(pictures, tuple(dict.fromkeys([*self.wanted, *also]))))
+
+    def with_neck(self, features: Features) -> dict[str, Tensor]:
+        """Return the trunk's features and what the neck makes of them."""
+        return {**features, **(self.neck(features) if self.neck is not None else {})}
 
     def forward(self, pictures: Tensor, also: Sequence[str] = ()) -> VisionOutputs:
         """See everything.
@@ -83,16 +84,22 @@ class Vision(System):
             also: further features of the trunk to return, for explanations.
         """
         frames = [Frame.whole((pictures.shape[-2], pictures.shape[-1]))] * len(pictures)
-        features = self.features(pictures, also)
+        return self.outputs_of(self.features(pictures, also), frames)
+
+    def outputs_of(self, features: dict[str, Tensor], frames: Sequence[Frame]) -> VisionOutputs:
+        """Return what all heads make of the features of trunk and neck."""
         return VisionOutputs(features, {name: head(features, frames) for name, head in self._heads()})
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the terms of all heads, named "head/term" where there are several heads."""
-        features = self.features(batch.pictures)
+        return self.loss_of(self.features(batch.pictures), batch.frames, batch.scenes)
+
+    def loss_of(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Return the terms of `loss` from the features of trunk and neck."""
         terms = {}
         for name, head in self._heads():
             prefix = f"{name}/" if len(self.heads) > 1 else ""
-            for term, value in head.loss(features, batch.frames, batch.scenes).items():
+            for term, value in head.loss(features, frames, scenes).items():
                 terms[prefix + term] = value
         return terms
 

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor
-
 from allsight.data.dataset import Dataset, Example
 from allsight.errors import AllsightError, ModelError, PictureError
 from allsight.predict.predictor import Predictor
-from allsight.predict.stream import ahead, batches
-from allsight.scene import Frame, Scene
+from allsight.predict.stream import in_order
+from allsight.scene import Scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,21 +65,17 @@ def evaluate(predictor: Predictor, dataset: Dataset) -> Evaluation:
 
 
 def answers(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[Example, Scene | AllsightError]]:
-    """Give every example with all that the model says of it, or why its picture cannot be read; decoding runs ahead."""
-    size = predictor.batch_size
-    for batch in batches(ahead(partial(_read, predictor), dataset, size), size):
-        scenes = iter(predictor.scenes_of([item for _, item in batch if not isinstance(item, AllsightError)]))
-        for example, item in batch:
-            if isinstance(item, AllsightError):
-                yield example, item
-            else:
-                scene = _without_weak(next(scenes))
-                yield example, scene.with_(source=str(example.path))
+    """Give every example with all that the model says of it, or why its picture cannot be read."""
+    return in_order(partial(_answer, predictor), dataset)
 
 
-def _read(predictor: Predictor, example: Example) -> tuple[Tensor, Frame]:
-    picture = example.picture(longest=predictor.model.preprocessing.longest)
-    return predictor.prepare(picture, example.annotation.size)
+def _answer(predictor: Predictor, example: Example) -> tuple[Example, Scene | AllsightError]:
+    try:
+        picture = example.picture(longest=predictor.model.preprocessing.longest)
+        scene = predictor.scene_of(*predictor.prepare(picture, example.annotation.size))
+    except AllsightError as error:
+        return example, error
+    return example, _without_weak(scene).with_(source=str(example.path))
 
 
 def _without_weak(scene: Scene) -> Scene:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,32 +13,37 @@ from allsight.data.pictures import letterbox, read_picture
 from allsight.errors import PictureError
 from allsight.hub import Model
 from allsight.hub import load as load_model
+from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Frame, Scene
 
-Precision = Literal["auto", "float32", "bfloat16"]
 DEFAULT_THRESHOLD = 0.3
 
 
 class Predictor:
-    """A model with its preprocessing and its display thresholds.
+    """A model with its preprocessing, its display thresholds and what computes it.
+
+    Pictures are computed one by one: in float32 eight together take 1.4 times as long each, because what lies between
+    two layers no longer fits into the cache. Several at a time are for threads; see `allsight.predict.stream.in_order`.
 
     Args:
         model: what to ask.
         threshold: shows objects from this score on; by default each class's own from the model's configuration.
-        precision: "auto" computes in bfloat16 where the CPU has instructions for it.
-        batch_size: pictures computed together. An answer does not depend on what else is in the batch: only pictures
-            of the same padded size share one.
+        runtime: computes the model's raw outputs; by default torch.
+        precision: of that torch.
     """
 
     def __init__(
-        self, model: Model, *, threshold: float | None = None, precision: Precision = "auto", batch_size: int = 8
+        self,
+        model: Model,
+        *,
+        threshold: float | None = None,
+        precision: Precision = "float32",
+        runtime: Runtime | None = None,
     ) -> None:
         self.model = model
         self.system = model.system.eval()
         self.threshold = threshold
-        self.batch_size = batch_size
-        fast = precision == "bfloat16" or (precision == "auto" and _has_bfloat16())
-        self.dtype = torch.bfloat16 if fast else torch.float32
+        self.runtime = runtime or open_runtime("torch", model, precision=precision)
 
     def __call__(self, picture: str | Path | bytes | Tensor | np.ndarray | Image.Image) -> Scene:
         """Return what is in one picture, as far as the model is sure enough to show it.
@@ -59,7 +64,7 @@ class Predictor:
         Args:
             pictures: (3, H, W) uint8 each, of any sizes.
         """
-        return self.scenes_of([self.prepare(picture) for picture in pictures])
+        return [self.scene_of(*self.prepare(picture)) for picture in pictures]
 
     def prepare(self, picture: Tensor, original: tuple[int, int] | None = None) -> tuple[Tensor, Frame]:
         """Scale and pad a picture (3, H, W) for the model; `original` if it was decoded at reduced scale."""
@@ -67,20 +72,10 @@ class Predictor:
         return letterbox(picture, frame, self.model.preprocessing.fill), frame
 
     @torch.inference_mode()
-    def scenes_of(self, prepared: Sequence[tuple[Tensor, Frame]]) -> list[Scene]:
-        """Return the Scenes of pictures that `prepare` made ready, in their order."""
-        groups: dict[tuple[int, int], list[int]] = {}
-        for place, (_, frame) in enumerate(prepared):
-            groups.setdefault(frame.padded, []).append(place)
-        answers: dict[int, Scene] = {}
-        for places in groups.values():
-            for start in range(0, len(places), self.batch_size):
-                some = places[start : start + self.batch_size]
-                batch = torch.stack([prepared[i][0] for i in some])
-                with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
-                    outputs = self.system(batch)
-                answers |= zip(some, self.system.decode(outputs, [prepared[i][1] for i in some]), strict=True)
-        return [answers[place] for place in range(len(prepared))]
+    def scene_of(self, picture: Tensor, frame: Frame) -> Scene:
+        """Return everything that the model says of a picture that `prepare` made ready."""
+        (scene,) = self.system.decode(self.runtime(picture[None]), [frame])
+        return scene
 
     def shown(self, scene: Scene) -> Scene:
         """Keep the objects that reach the display threshold of their class; weak boxes have passed theirs already."""
@@ -97,17 +92,27 @@ class Predictor:
         return thresholds.get(name, thresholds.get("", DEFAULT_THRESHOLD))
 
 
-def load(name: str | Path, **options: Any) -> Predictor:
+def load(
+    name: str | Path,
+    *,
+    threshold: float | None = None,
+    precision: Precision = "float32",
+    runtime: RuntimeName = "torch",
+    **choice: Any,
+) -> Predictor:
     """Load a model by name or folder and return it as a function from pictures to Scenes.
 
     Args:
         name: of a shipped model ("cells", "everyday"), a model's folder or a training run's folder.
-        options: of `Predictor`.
+        threshold: see `Predictor`.
+        precision, runtime: see `allsight.predict.runtimes.open_runtime`. choice: its further arguments.
 
     Raises:
-        WeightsError: there is no such model, or its files are damaged.
+        WeightsError: there is no such model, or its files are damaged. ModelError: the runtime cannot be had.
     """
-    return Predictor(load_model(name), **options)
+    model = load_model(name)
+    made = open_runtime(runtime, model, precision=precision, **choice)
+    return Predictor(model, threshold=threshold, runtime=made)
 
 
 def _pixels(picture: Any) -> Tensor:
@@ -121,7 +126,3 @@ def _pixels(picture: Any) -> Tensor:
         return picture
     shape = getattr(picture, "shape", type(picture).__name__)
     raise PictureError(f"{shape}: not a picture; give a path, a PIL picture, uint8 (3, H, W) or an array (H, W, 3)")
-
-
-def _has_bfloat16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

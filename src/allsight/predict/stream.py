@@ -1,22 +1,27 @@
-"""Many pictures: decode, compute and finish (draw, write) overlap, and memory stays flat."""
+"""Many pictures: each is read, seen and finished (drawn, written) by one thread, and memory stays flat."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
 from allsight.data.pictures import picture_size, read_picture
 from allsight.errors import AllsightError
 from allsight.predict.predictor import Predictor
+from allsight.predict.runtimes import cores
 from allsight.predict.tiles import scene_of_tiles
-from allsight.scene import Frame, Scene
+from allsight.scene import Scene
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+AHEAD = 4  # items a thread: enough that none waits while the caller takes one result
+MOST_WORKERS = 16  # what Python does between the operators that let go of its lock, it does for one thread at a time
 
 
 class Seen(NamedTuple):
@@ -28,82 +33,73 @@ class Seen(NamedTuple):
     error: AllsightError | None = None
 
 
-class _Read(NamedTuple):
-    picture: Tensor
-    prepared: tuple[Tensor, Frame]
-
-
 def stream(
     predictor: Predictor,
     paths: Iterable[Path],
     *,
     then: Callable[[Path, Tensor, Scene], Any] | None = None,
     tiled: bool = False,
-    workers: int = 2,
+    workers: int | None = None,
 ) -> Iterator[Seen]:
     """See one picture after another, in order; a picture that cannot be read or finished is reported, not raised.
 
     Args:
-        predictor: asked in batches; what it gives is filtered by its display thresholds.
+        predictor: what it gives is filtered by its display thresholds.
         paths: pictures; taken only as fast as they are used.
         then: called in a thread with (path, picture in full size, Scene), for drawing and writing.
         tiled: look at large pictures tile by tile as well.
-        workers: threads that decode, and as many that finish.
+        workers: see `in_order`.
     """
-    size = predictor.batch_size
-    full = then is not None or tiled
+    longest = None if then is not None or tiled else predictor.model.preprocessing.longest
 
-    def read(path: Path) -> _Read:
-        longest = None if full else predictor.model.preprocessing.longest
-        picture = read_picture(path, longest=longest)
-        original = None if full else picture_size(path)
-        return _Read(picture, predictor.prepare(picture, original))
+    def see(path: Path) -> Seen:
+        try:
+            picture = read_picture(path, longest=longest)
+            original = None if longest is None else picture_size(path)
+            scene = predictor.scene_of(*predictor.prepare(picture, original))
+            if tiled:
+                scene = scene_of_tiles(predictor, picture, scene)
+            scene = predictor.shown(scene).with_(source=str(path))
+        except AllsightError as error:
+            return Seen(path, None, error=error)
+        try:
+            return Seen(path, scene, then(path, picture, scene) if then is not None else None)
+        except AllsightError as error:
+            return Seen(path, scene, error=error)
 
-    with ThreadPoolExecutor(workers) as finishers:
-        waiting: deque[Seen | tuple[Path, Scene, Future[Any] | None]] = deque()
-        for batch in batches(ahead(read, paths, size, workers), size):
-            good = [item.prepared for _, item in batch if isinstance(item, _Read)]
-            answers = iter(predictor.scenes_of(good))
-            for path, item in batch:
-                if isinstance(item, AllsightError):
-                    waiting.append(Seen(path, None, error=item))
-                    continue
-                scene = next(answers)
-                if tiled:
-                    scene = scene_of_tiles(predictor, item.picture, scene)
-                scene = predictor.shown(scene).with_(source=str(path))
-                task = finishers.submit(then, path, item.picture, scene) if then is not None else None
-                waiting.append((path, scene, task))
-            while len(waiting) > size:
-                yield _finished(waiting.popleft())
-        while waiting:
-            yield _finished(waiting.popleft())
+    return in_order(see, paths, workers)
 
 
-def ahead(
-    read: Callable[[T], R], items: Iterable[T], window: int, workers: int = 2
-) -> Iterator[tuple[T, R | AllsightError]]:
-    """Give each item and what `read` makes of it, in order, while at most `window` further ones are read.
+def in_order(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
+    """Give what `work` makes of each item, in order, while threads do the next few.
+
+    One item is one thread's from beginning to end, and torch computes it on that thread alone. That keeps all cores
+    busy without a queue between the steps, and what a step leaves in the cache is there for the next one. Until the
+    iterator is exhausted or closed, torch computes on one thread in the caller too: the others are taken.
 
     Args:
-        read: called in a thread; an AllsightError that it raises is given in place of its result.
-        items: taken only as fast as they are used. workers: threads.
+        work: called in a thread. items: taken only as fast as results are.
+        workers: threads; by default as many as there are cores for this process.
     """
-
-    def attempt(item: T) -> R | AllsightError:
-        try:
-            return read(item)
-        except AllsightError as error:
-            return error
-
-    with ThreadPoolExecutor(workers) as pool:
-        rest = iter(items)
-        under_way = deque((item, pool.submit(attempt, item)) for item in islice(rest, window))
-        while under_way:
-            item, future = under_way.popleft()
-            result = future.result()
-            under_way.extend((item, pool.submit(attempt, item)) for item in islice(rest, 1))
-            yield item, result
+    workers = workers or min(cores(), MOST_WORKERS)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # also for threads that start from now on; none changes it while another one computes
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            rest = iter(items)
+            # The first item is done alone: what libraries set up at their first use, they may not share yet.
+            first = [pool.submit(work, item) for item in islice(rest, 1)]
+            wait(first)
+            under_way = deque([*first, *(pool.submit(work, item) for item in islice(rest, AHEAD * workers - 1))])
+            try:
+                while under_way:
+                    result = under_way.popleft().result()
+                    under_way.extend(pool.submit(work, item) for item in islice(rest, 1))
+                    yield result
+            finally:
+                pool.shutdown(cancel_futures=True)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -111,13 +107,3 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
-
-
-def _finished(entry: Seen | tuple[Path, Scene, Future[Any] | None]) -> Seen:
-    if isinstance(entry, Seen):
-        return entry
-    path, scene, task = entry
-    try:
-        return Seen(path, scene, task.result() if task is not None else None)
-    except AllsightError as error:
-        return Seen(path, scene, error=error)

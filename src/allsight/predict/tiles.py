@@ -48,14 +48,10 @@ def scene_of_tiles(predictor: Predictor, picture: Tensor, whole: Scene) -> Scene
     if len(corners) == 1:
         return whole
     joined = whole
-    for start in range(
-        0, len(corners), predictor.batch_size
-    ):  # a batch at a time: memory does not grow with the picture
-        some = corners[start : start + predictor.batch_size]
-        views = [picture[:, top : top + tile, left : left + tile] for top, left in some]
-        for (top, left), view, scene in zip(some, views, predictor.scenes(views), strict=True):
-            found = _inner(_strong(scene), view, top, left, (height, width))
-            joined = joined.merge(found.affine(translation(left, top), (height, width)))
+    for top, left in corners:
+        view = picture[:, top : top + tile, left : left + tile]
+        found = _inner(_strong(predictor.scenes([view])[0]), view, top, left, (height, width))
+        joined = joined.merge(found.affine(translation(left, top), (height, width)))
     if joined.boxes is None or joined.scores is None or joined.labels is None:
         return joined
     return joined.keep(batched_nms(joined.boxes, joined.scores, joined.labels, 0.5))

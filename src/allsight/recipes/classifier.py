@@ -1,23 +1,28 @@
 """Classification by transfer, as the lectures teach it: train the last layer, then fine-tune."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from allsight.recipes.settings import FewLabels
+
 if TYPE_CHECKING:
+    from allsight.data.dataset import Dataset
     from allsight.recipes.job import Job
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(FewLabels):
     """A new last layer on a trunk that knows ImageNet: first it alone learns, then the later stages of the trunk too.
 
     Yosinski et al. 2014, "How transferable are features in deep neural networks?". With a folder per class (or .npz
     with labels) every picture has one class; where pictures have several, each class is decided by itself.
 
     Command: allsight train classifier DATA --out runs/classifier
+    Few labels: allsight train classifier DATA --frozen --shots 5 --resamples 5 --out runs/five
     """
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
@@ -40,6 +45,8 @@ class Classifier:
     """Pictures a step."""
     learning_rate: float = 1e-2
     """Of the last layer, while it learns alone (AdamW)."""
+    frozen_rate: float = 1e-3
+    """Of the last layer with --frozen: on 5 pictures of each of 100 classes, 1e-2 gives 0.29 and this 0.39."""
     tuned_rate: float = 3e-4
     """Of everything that learns, in fine-tuning."""
     weight_decay: float = 0.01
@@ -48,10 +55,6 @@ class Classifier:
     """Of the labels (Szegedy et al. 2016)."""
     held_out: float = 0.3
     """Share of the pictures that are set aside where the data have no val split; drawn by the seed, class by class."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Of the forward pass in training."""
-    seed: int = 0
-    """Of initial weights, order, augmentation and the split."""
     checkpoint_seconds: float = 60.0
     """Least time between checkpoints; no influence on the result."""
     title: str = "Classifier"
@@ -61,13 +64,17 @@ class Classifier:
     licence: str = "not stated"
     """Licence of the weights, which follows from the data's."""
 
-    def build(self) -> "Job":
-        """Check the data and put system, data, measure and schedule together."""
-        from allsight.hub import Spec
-        from allsight.recipes.tags import read_tags, tag_job
-        from allsight.recipes.trunks import trunk_specs
+    def read(self) -> "tuple[Dataset, Dataset, list[str]]":
+        """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
+        from allsight.recipes.tags import read_tags
 
-        train, val, notes = read_tags(self.data, self.held_out, self.seed)
+        return read_tags(self.data, self.held_out, self.seed)
+
+    def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
+        """Put system, data, measure and schedule together."""
+        from allsight.hub import Spec
+        from allsight.recipes.tags import tag_job
+        from allsight.recipes.trunks import trunk_specs
 
         arguments = {
             "classes": Spec("vocabulary", {"names": list(train.tag_classes or ())}),

@@ -1,11 +1,13 @@
 """`everyday`: ImageNet's names with their places, and boxes of everyday objects learned from a few photographs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allsight.recipes.settings import ObjectSettings
 
 if TYPE_CHECKING:
+    from allsight.data.dataset import Dataset
     from allsight.recipes.job import Job
 
 
@@ -24,14 +26,18 @@ class Everyday(ObjectSettings):
     photographs: int = 0
     """Learn from so many photographs, drawn at random by the seed; 0 takes all."""
 
-    def build(self) -> "Job":
-        """Check the data and put system, data, measure and schedule together."""
+    def read(self) -> "tuple[Dataset, Dataset, list[str]]":
+        """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
         from allsight.data.split import shots
-        from allsight.hub import Spec
-        from allsight.recipes.objects import object_job, read_objects
+        from allsight.recipes.objects import read_objects
 
         train, val, notes = read_objects(self.data, self.seed)
-        if self.photographs:
-            train = shots(train, self.photographs, self.seed)
+        return shots(train, self.photographs, self.seed) if self.photographs else train, val, notes
+
+    def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
+        """Put system, data, measure and schedule together."""
+        from allsight.hub import Spec
+        from allsight.recipes.objects import object_job
+
         spec = Spec("everyday", {"classes": Spec("vocabulary", {"names": list(train.object_classes or ())})})
         return object_job(self, train, val, notes, start=spec, saved=spec, left_out=("trunk.", "heads.tags."))

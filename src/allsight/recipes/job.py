@@ -5,18 +5,21 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch.optim import Optimizer
 
-from allsight.data.loading import Batch, Sample, TrainingSet
 from allsight.errors import OutputError
 from allsight.files import write_json
 from allsight.hub import RUN_MODEL, Model
-from allsight.training import FitConfig, TrainingStep, fit
+from allsight.models.system import System
+from allsight.recipes.settings import FewLabels
+from allsight.recipes.shots import together, told
+from allsight.training import FitConfig, TrainingData, TrainingStep, fit
 
 
 class Stage(NamedTuple):
@@ -37,16 +40,18 @@ class Job:
 
     Args:
         model: what is trained, with what travels with its weights.
+        learner: what the loop trains: the model's system, or the part of it that learns.
         data, collate: what it learns from.
         stages: one after the other, each beginning with the best weights of the one before.
-        evaluate: called with the system, gives scores, the deciding one first.
+        evaluate: called with the learner, gives scores, the deciding one first.
         finish: called with the model once it is trained, for display thresholds and the like.
         notes: lines that the doctor has to say about the data.
     """
 
     model: Model
-    data: TrainingSet
-    collate: Callable[[list[Sample]], Batch]
+    learner: System
+    data: TrainingData
+    collate: Callable[[list[Any]], Any]
     stages: Sequence[Stage]
     evaluate: Callable[[Any], Mapping[str, float]]
     finish: Callable[[Model], None] = lambda model: None
@@ -66,6 +71,9 @@ def train(
 ) -> dict[str, float]:
     """Run a recipe; the run's folder gets recipe.json, log.jsonl, checkpoints and model/.
 
+    With several resamples each has a folder of its own, resample-0 and so on; resamples.json has all scores, and model/
+    is that of the first.
+
     Args:
         recipe: what to train.
         out: the run's folder.
@@ -74,22 +82,79 @@ def train(
         say: is handed lines for a person.
 
     Returns:
-        The scores of the weights that were kept.
+        The scores of the weights that were kept, their means over resamples.
 
     Raises:
         OutputError: there is a run in `out` already, or it was another recipe's. TrainingError: nothing to train on.
     """
-    resolved = {"recipe": type(recipe).__name__, **_plain(recipe)}
-    leads = int(os.environ.get("RANK", 0)) == 0  # torchrun's; of several processes one speaks and writes
+    if isinstance(recipe, FewLabels) and recipe.resamples > 1:
+        return _train_resamples(recipe, out, resume=resume, force=force, say=say)
+    return _run(recipe, recipe.build, out, resume=resume, force=force, say=say)[0]
+
+
+def _train_resamples(
+    recipe: FewLabels, out: Path, *, resume: bool, force: bool, say: Callable[[str], None]
+) -> dict[str, float]:
+    """Draw and train again and again; see `train`."""
+    resolved, leads = _resolved(recipe), _leads()
+    if leads:
+        _refuse_unless_free(out, resolved, resume, force)
+    train, val, notes = recipe.read()
+    each = [replace(recipe, seed=recipe.seed + number, resamples=1) for number in range(recipe.resamples)]
+    drawn = [one.drawn(train) for one in each]
+    for note in notes if leads else ():
+        say(note)
+    if leads:
+        write_json(out / "recipe.json", resolved)
+    rows: list[dict[str, float]] = []
+    first: Model | None = None
+    for number, (one, some) in enumerate(zip(each, drawn, strict=True)):
+        build = partial(one.job, some, val, ())
+        scores, model = _run(one, build, out / f"resample-{number}", resume=resume, force=force, say=say)
+        rows.append(scores)
+        first = first or model
+        if leads:
+            say(f"resample {number}, {len(some)} pictures: {told(scores)}")
+    means, halves = together(rows)
+    if leads and first is not None:
+        say(f"mean of {len(rows)} resamples, with 95% interval: {told(means, halves)}")
+        found = {"scores": rows, "mean": means, "interval95": halves}
+        write_json(out / "resamples.json", {"shots": recipe.shots, "seeds": [one.seed for one in each], **found})
+        first.card["over resamples"] = {name: f"{means[name]:.3f} ± {halves[name]:.3f}" for name in means}
+        first.save(out / RUN_MODEL)
+    return means
+
+
+def _leads() -> bool:
+    """Tell whether this is the process that speaks and writes, of several that torchrun started."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _resolved(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe's name and settings as JSON has them."""
+    return {"recipe": type(recipe).__name__, **_plain(recipe)}
+
+
+def _run(
+    recipe: Recipe,
+    build: Callable[[], Job],
+    out: Path,
+    *,
+    resume: bool,
+    force: bool,
+    say: Callable[[str], None],
+) -> tuple[dict[str, float], Model]:
+    """Run one job; return its scores and the trained model."""
+    resolved, leads = _resolved(recipe), _leads()
     if leads:
         _refuse_unless_free(out, resolved, resume, force)
     torch.manual_seed(resolved.get("seed", 0))
-    job = recipe.build()
+    job = build()
     for note in job.notes if leads else ():
         say(note)
     if leads:
         write_json(out / "recipe.json", resolved)
-    step = TrainingStep(job.model.system)
+    step = TrainingStep(job.learner)
     seconds = 0.0
     for stage in job.stages:
         optimizers, config = stage.begin()
@@ -109,7 +174,7 @@ def train(
         )
         seconds += result.seconds
     if not leads:
-        return result.scores
+        return result.scores, job.model
     job.model.system.eval()
     job.finish(job.model)
     job.model.card |= {
@@ -120,7 +185,7 @@ def train(
         "machine": f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}",
     }
     job.model.save(out / RUN_MODEL)
-    return result.scores
+    return result.scores, job.model
 
 
 def _refuse_unless_free(out: Path, resolved: Mapping[str, Any], resume: bool, force: bool) -> None:
@@ -138,7 +203,7 @@ def _refuse_unless_free(out: Path, resolved: Mapping[str, Any], resume: bool, fo
         except (OSError, ValueError) as error:
             raise OutputError(f"{written}: cannot be read ({error}); start anew with --force") from error
         for key in resolved:
-            if before.get(key) != resolved[key]:
+            if key in before and before[key] != resolved[key]:  # an older version's run may lack a setting
                 raise OutputError(
                     f"{out}: was started with {key} = {before.get(key)}, not {resolved[key]}; give the same"
                 )

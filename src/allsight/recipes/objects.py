@@ -1,8 +1,6 @@
 """What the recipes of object detectors share."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,17 +11,15 @@ from allsight.data.dataset import Dataset, join
 from allsight.data.doctor import check
 from allsight.data.formats import open_dataset, splits
 from allsight.data.geometry import Affine, Crop, Flip, Scale
-from allsight.data.loading import TrainingSet, collate
 from allsight.data.split import split
 from allsight.errors import TrainingError
 from allsight.hub import Model, Preprocessing, Spec
 from allsight.metrics.coco import coco_scores
 from allsight.metrics.detection import threshold_at_best_f1, threshold_at_precision
-from allsight.models.system import System
 from allsight.models.vision import Vision
-from allsight.predict import Predictor
-from allsight.predict.evaluate import Evaluation, evaluate
+from allsight.predict.evaluate import Evaluation
 from allsight.recipes.job import Job, Stage
+from allsight.recipes.parts import live, on_features
 from allsight.recipes.settings import ObjectSettings
 from allsight.scene import Vocabulary
 from allsight.training import FitConfig, parameter_groups
@@ -78,11 +74,6 @@ def training_window(dataset: Dataset, longest: int, multiple: int = 32) -> tuple
     return (-(-round(height * longest) // multiple) * multiple, -(-round(width * longest) // multiple) * multiple)
 
 
-def judged(model: Model, system: System, dataset: Dataset) -> Evaluation:
-    """Return what a system says of a data set beside the truth, computed in float32."""
-    return evaluate(Predictor(replace(model, system=system), precision="float32"), dataset)
-
-
 def object_scores(evaluation: Evaluation) -> dict[str, float]:
     """Return COCO's AP50 (the deciding one), AP and AP75."""
     found = coco_scores(evaluation.truths, evaluation.predictions)
@@ -95,6 +86,24 @@ def shown_from(evaluation: Evaluation) -> dict[str, float]:
     precise = threshold_at_precision(truths, predictions, SHOWN_PRECISION, least_hits=LEAST_HITS)
     balanced = threshold_at_best_f1(truths, predictions)
     return {name: round(max(precise[name], balanced[name]), 3) for name in precise}
+
+
+def fit_config(recipe: ObjectSettings, pictures: int) -> FitConfig:
+    """Return how long, how large and how often, for a number of pictures to learn from."""
+    batch = recipe.frozen_batch if recipe.frozen else recipe.batch_size
+    steps = max(1, pictures // batch)
+    epochs = recipe.epochs_of(recipe.epochs, steps)
+    return FitConfig(
+        epochs=epochs,
+        batch_size=batch,
+        precision=recipe.precision,
+        clip_norm=10.0,
+        warmup=min(200, steps * epochs // 10),
+        ema_decay=recipe.ema_decay,
+        seed=recipe.seed,
+        evaluate_every=epochs if recipe.few else recipe.evaluate_every,
+        checkpoint_seconds=recipe.checkpoint_seconds,
+    )
 
 
 def object_job(
@@ -129,34 +138,35 @@ def object_job(
     }
     model = Model(system, saved, preprocessing, left_out=left_out, card=card)
     window = training_window(train, recipe.longest)
-    augmentation = Augmentation(window, (Flip(), Affine(), Scale(*recipe.scale), Crop()), fill=fill)
-    steps = max(1, len(train) // recipe.batch_size)
-    config = FitConfig(
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        precision=recipe.precision,
-        clip_norm=10.0,
-        warmup=min(200, steps * recipe.epochs // 10),
-        ema_decay=recipe.ema_decay,
-        seed=recipe.seed,
-        evaluate_every=recipe.evaluate_every,
-        checkpoint_seconds=recipe.checkpoint_seconds,
+    augmentation = Augmentation(
+        window, (Flip(), Affine(), Scale(*(recipe.frozen_scale if recipe.frozen else recipe.scale)), Crop()), fill=fill
     )
+    parts = (on_features if recipe.frozen else live)(recipe, model, train, val, augmentation)
 
     def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
-        rates = {"trunk.": recipe.trunk_rate}
-        groups = parameter_groups(system, recipe.learning_rate, recipe.weight_decay, rates)
-        return {"adamw": torch.optim.AdamW(groups)}, config
+        rate, factors = recipe.learning_rate, {"trunk.": recipe.trunk_rate}
+        if recipe.frozen:
+            rate, factors = recipe.frozen_rate, {}
+        groups = parameter_groups(parts.learner, rate, recipe.weight_decay, factors)
+        return {"adamw": torch.optim.AdamW(groups)}, fit_config(recipe, len(train))
+
+    said: list[Evaluation] = []  # what was evaluated last
+
+    def scores(learner: Vision) -> dict[str, float]:
+        said[:] = [parts.judge(learner)]
+        return object_scores(said[0])
 
     def finish(model: Model) -> None:
-        model.thresholds = shown_from(judged(model, model.system, val))
+        once = recipe.few and said  # evaluated at the end alone, and so the weights that were kept
+        model.thresholds = shown_from(said[0] if once else parts.judge(parts.learner))
 
     return Job(
         model=model,
-        data=TrainingSet(train, round(recipe.longest * 1.25), augmentation, seed=recipe.seed),
-        collate=partial(collate, fill=fill),
+        learner=parts.learner,
+        data=parts.data,
+        collate=parts.collate,
         stages=[Stage("", begin)],
-        evaluate=lambda system: object_scores(judged(model, system, val)),
+        evaluate=scores,
         finish=finish,
-        notes=notes,
+        notes=[*notes, *parts.notes],
     )

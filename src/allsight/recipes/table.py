@@ -7,6 +7,8 @@ from allsight.errors import ModelError
 
 RECIPES = {
     "retinanet": "allsight.recipes.retinanet:RetinaNet",
+    "faster_rcnn": "allsight.recipes.faster_rcnn:FasterRCNN",
+    "windows": "allsight.recipes.windows:Windows",
     "everyday": "allsight.recipes.everyday:Everyday",
     "classifier": "allsight.recipes.classifier:Classifier",
 }

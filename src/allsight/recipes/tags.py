@@ -1,7 +1,6 @@
 """How a classifier is trained and judged."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from allsight.data.dataset import Dataset
 from allsight.data.doctor import check
 from allsight.data.formats import open_dataset, splits
 from allsight.data.geometry import Crop, Flip, Scale
-from allsight.data.loading import TrainingSet, collate
 from allsight.data.split import split
 from allsight.errors import TrainingError
 from allsight.hub import Model, Preprocessing, Spec
@@ -22,7 +20,8 @@ from allsight.metrics.classification import mean_average_precision, top_k
 from allsight.models.system import System
 from allsight.models.vision import Vision
 from allsight.recipes.job import Job, Stage
-from allsight.recipes.objects import judged, training_window
+from allsight.recipes.objects import training_window
+from allsight.recipes.parts import live, on_features
 from allsight.training import FitConfig, parameter_groups
 
 if TYPE_CHECKING:
@@ -76,40 +75,47 @@ def tag_job(
         "licence": recipe.licence,
     }
     model = Model(system, saved, Preprocessing(recipe.longest, fill=fill), card=card)
-    truth = torch.stack([e.annotation.tags for e in val if e.annotation.tags is not None])
+    window = training_window(train, recipe.longest)
+    augmentation = Augmentation(window, (Flip(), Scale(0.9, 1.4), Crop()), fill=fill)
+    parts = (on_features if recipe.frozen else live)(recipe, model, train, val, augmentation)
 
-    def scores(system: System) -> dict[str, float]:
-        tags = [scene.tags for scene in judged(model, system, val).predictions if scene.tags is not None]
-        return tag_scores(torch.stack(tags), truth, multi_label=recipe.multi_label)
+    def scores(learner: System) -> dict[str, float]:
+        said = parts.judge(learner)
+        pairs = [(found.tags, true.tags) for found, true in zip(said.predictions, said.truths, strict=True)]
+        known = [(found, true) for found, true in pairs if found is not None and true is not None]
+        found, truth = (torch.stack(tags) for tags in zip(*known, strict=True))
+        return tag_scores(found, truth, multi_label=recipe.multi_label)
 
     def stage(name: str, epochs: int, rate: float, until: str) -> Stage:
         def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
-            freeze(system.trunk, until)
-            groups = parameter_groups(system, rate, recipe.weight_decay)
+            freeze(system.trunk, until or None)
+            groups = parameter_groups(parts.learner, rate, recipe.weight_decay)
+            times = recipe.epochs_of(epochs, max(1, len(train) // recipe.batch_size))
             config = FitConfig(
-                epochs=epochs,
+                epochs=times,
                 batch_size=recipe.batch_size,
                 precision=recipe.precision,
                 clip_norm=10.0,
                 warmup=10,
                 ema_decay=0.98,
                 seed=recipe.seed,
+                evaluate_every=times if recipe.few else 1,
                 checkpoint_seconds=recipe.checkpoint_seconds,
             )
             return {"adamw": torch.optim.AdamW(groups)}, config
 
         return Stage(name, begin)
 
-    stages = [stage("last_layer", recipe.frozen_epochs, recipe.learning_rate, list(system.trunk.channels)[-1])]
-    if recipe.tuned_epochs:
+    rate = recipe.frozen_rate if recipe.frozen else recipe.learning_rate
+    stages = [stage("last_layer", recipe.frozen_epochs, rate, list(system.trunk.channels)[-1])]
+    if recipe.tuned_epochs and not recipe.frozen:
         stages.append(stage("fine_tuned", recipe.tuned_epochs, recipe.tuned_rate, recipe.freeze_until))
-    window = training_window(train, recipe.longest)
-    augmentation = Augmentation(window, (Flip(), Scale(0.9, 1.4), Crop()), fill=fill)
     return Job(
         model=model,
-        data=TrainingSet(train, round(recipe.longest * 1.25), augmentation, seed=recipe.seed),
-        collate=partial(collate, fill=fill),
+        learner=parts.learner,
+        data=parts.data,
+        collate=parts.collate,
         stages=stages,
         evaluate=scores,
-        notes=notes,
+        notes=[*notes, *parts.notes],
     )

@@ -20,6 +20,7 @@ class Anchors(nn.Module):
         size: side of the square anchor of scale 1, in strides (the paper: 4, 32 pixels on stride 8).
         scales: factors on the side.
         ratios: height over width, at the same area.
+        offset: where in its cell an anchor stands: 0.5 is the middle, 0 the upper left corner.
     """
 
     base: Tensor
@@ -31,9 +32,11 @@ class Anchors(nn.Module):
         size: float = 4.0,
         scales: Sequence[float] = SCALES,
         ratios: Sequence[float] = RATIOS,
+        offset: float = 0.5,
     ) -> None:
         super().__init__()
         self.strides = tuple(strides)
+        self.offset = offset
         scale = torch.tensor(scales, dtype=torch.float64)[:, None]
         root = torch.tensor(ratios, dtype=torch.float64).sqrt()[None, :]
         sides = torch.stack([scale / root, scale * root], dim=-1).reshape(-1, 2)
@@ -57,9 +60,14 @@ class Anchors(nn.Module):
         """
         levels = []
         for (height, width), stride, base in zip(shapes, self.strides, self.base, strict=True):
-            y = (torch.arange(height, device=base.device) + 0.5) * stride
-            x = (torch.arange(width, device=base.device) + 0.5) * stride
+            y = (torch.arange(height, device=base.device) + self.offset) * stride
+            x = (torch.arange(width, device=base.device) + self.offset) * stride
             centre_y, centre_x = torch.meshgrid(y, x, indexing="ij")
             centre = torch.stack([centre_x, centre_y, centre_x, centre_y], dim=-1)
             levels.append((centre[:, :, None] + base).reshape(-1, 4))
         return torch.cat(levels)
+
+
+def flatten_levels(levels: Sequence[Tensor], width: int) -> Tensor:
+    """(B, anchors x width, h, w) maps, level by level, to (B, A, width), in the order of the anchors."""
+    return torch.cat([x.permute(0, 2, 3, 1).reshape(len(x), -1, width) for x in levels], dim=1)

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from allsight.losses.boxes import smooth_l1
 from allsight.losses.focal import sigmoid_focal_loss
-from allsight.models.detection.anchors import Anchors
+from allsight.models.detection.anchors import Anchors, flatten_levels
+from allsight.models.detection.best import best_objects
 from allsight.models.detection.matcher import IGNORED, Matcher, Targets
 from allsight.models.vision import Features, Head
 from allsight.ops.boxes import decode
 from allsight.ops.distributed import mean_over_ranks
-from allsight.ops.nms import batched_nms
 from allsight.scene import Frame, Scene, Vocabulary
 
 
@@ -36,7 +36,8 @@ class DenseHead(Head):
         anchors: the boxes to start from.
         classes: names behind the labels.
         matcher: which anchor answers for which object.
-        class_loss: (logits, targets 0 or 1), both (B, A, C), to the loss of every element.
+        class_loss: (logits, targets 0 or 1), both (B, A, C), and judged, (B, A, 1) bool, to the loss of every element,
+            0 for anchors that are not judged.
         box_loss: (deltas, anchors, boxes) to the loss of every box.
         box_weight: of the box term in the sum.
         score_threshold, candidates, nms_iou, most: of `decode`: scores below are dropped, so many best anchors
@@ -52,7 +53,7 @@ class DenseHead(Head):
         anchors: Anchors,
         classes: Vocabulary,
         matcher: Matcher | None = None,
-        class_loss: Callable[[Tensor, Tensor], Tensor] = sigmoid_focal_loss,
+        class_loss: Callable[[Tensor, Tensor, Tensor], Tensor] = sigmoid_focal_loss,
         box_loss: Callable[[Tensor, Tensor, Tensor], Tensor] = smooth_l1,
         box_weight: float = 1.0,
         score_threshold: float = 0.05,
@@ -78,8 +79,8 @@ class DenseHead(Head):
     def forward(self, features: Features, frames: Sequence[Frame]) -> DenseOutputs:
         """Return the raw answers of all anchors."""
         levels = [features[name] for name in self.inputs]
-        logits = _flatten(self.classification(levels), len(self.classes))
-        deltas = _flatten(self.regression(levels), 4)
+        logits = flatten_levels(self.classification(levels), len(self.classes))
+        deltas = flatten_levels(self.regression(levels), 4)
         return DenseOutputs(logits, deltas, self.anchors([(x.shape[-2], x.shape[-1]) for x in levels]))
 
     def criterion(self, outputs: DenseOutputs, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
@@ -92,7 +93,7 @@ class DenseHead(Head):
             2, targets.labels.clamp_min(0)[..., None], positive[..., None].float()
         )
         judged = (targets.labels != IGNORED)[..., None]
-        class_term = (self.class_loss(logits, truth) * judged).sum() / count
+        class_term = self.class_loss(logits, truth, judged).sum() / count
         distance = self.box_loss(deltas, anchors, targets.boxes)
         box_term = torch.where(positive, distance, 0.0).sum() / count
         return {"classes": class_term, "boxes": self.box_weight * box_term}
@@ -106,18 +107,14 @@ class DenseHead(Head):
         anchor, labels = index // classes, index % classes
         deltas = outputs.deltas.float().gather(1, anchor[..., None].expand(-1, -1, 4))
         boxes = decode(deltas, outputs.anchors[anchor])
-        scenes = []
-        for frame, one, score, label in zip(frames, boxes.cpu(), scores.cpu(), labels.cpu(), strict=True):
-            scene = Scene(frame.padded, boxes=one, labels=label, scores=score, object_classes=self.classes)
-            scene = frame.to_original(scene.keep(score >= self.score_threshold))
-            assert scene.boxes is not None and scene.scores is not None and scene.labels is not None
-            scenes.append(scene.keep(batched_nms(scene.boxes, scene.scores, scene.labels, self.nms_iou)[: self.most]))
-        return scenes
-
-
-def _flatten(levels: Sequence[Tensor], width: int) -> Tensor:
-    """(B, anchors x width, h, w) maps to (B, A, width), in the order of the anchors."""
-    return torch.cat([x.permute(0, 2, 3, 1).reshape(len(x), -1, width) for x in levels], dim=1)
+        return best_objects(
+            (boxes, labels, scores),
+            frames,
+            self.classes,
+            score_threshold=self.score_threshold,
+            nms_iou=self.nms_iou,
+            most=self.most,
+        )
 
 
 def set_prior(last: nn.Module, probability: float = 0.01) -> None:

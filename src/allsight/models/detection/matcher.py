@@ -59,13 +59,19 @@ class Matcher:
 class Targets:
     """What every anchor of a batch should say.
 
+    Args:
+        anchors: (A, 4) for all pictures alike, or (B, A, 4).
+        scenes: B, in the same pixels.
+        matcher: which anchor answers for which object.
+
     Attributes:
         labels: (B, A) int64 class, BACKGROUND or IGNORED.
         boxes: (B, A, 4) the object that a positive anchor answers for; the anchor itself elsewhere.
     """
 
     def __init__(self, anchors: Tensor, scenes: list[Scene], matcher: Matcher) -> None:
-        rows = [self._one(anchors, scene, matcher) for scene in scenes]
+        each = anchors.expand(len(scenes), *anchors.shape[-2:])
+        rows = [self._one(own, scene, matcher) for own, scene in zip(each, scenes, strict=True)]
         self.labels = torch.stack([labels for labels, _ in rows])
         self.boxes = torch.stack([boxes for _, boxes in rows])
 

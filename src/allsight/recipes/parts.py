@@ -1,0 +1,112 @@
+"""What a training learns from and is judged by: pictures as they come, or the features of a frozen trunk."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from allsight.backbones.freezing import freeze
+from allsight.data.augment import Augmentation
+from allsight.data.dataset import Dataset
+from allsight.data.feature_cache import FeatureCache
+from allsight.data.features import FeatureSet, collate_features
+from allsight.data.loading import TrainingSet, collate
+from allsight.data.looks import AugmentedLooks, Looks, PlainLook
+from allsight.hub import Model
+from allsight.models.frozen import AfterTrunk, eyes_of
+from allsight.models.system import System
+from allsight.predict import Predictor
+from allsight.predict.evaluate import Evaluation, evaluate
+from allsight.recipes.settings import FewLabels
+from allsight.training import TrainingData
+from allsight.training.progress import ProgressBar
+from allsight.weights.fetch import cache_folder
+
+
+class Parts(NamedTuple):
+    """The parts of a job that depend on whether the trunk is held still.
+
+    Args:
+        learner: what the loop trains.
+        data, collate: what it learns from.
+        judge: from the learner to what it says of the held-out pictures, beside the truth, computed in float32.
+        notes: lines about the features.
+    """
+
+    learner: System
+    data: TrainingData
+    collate: Callable[[list[Any]], Any]
+    judge: Callable[[Any], Evaluation]
+    notes: tuple[str, ...] = ()
+
+
+def live(recipe: FewLabels, model: Model, train: Dataset, val: Dataset, augmentation: Augmentation) -> Parts:
+    """Return the parts of a training on pictures: decoded, augmented and seen anew each time."""
+    longest = round(model.preprocessing.longest * 1.25)
+    data = TrainingSet(train, longest, augmentation, seed=recipe.seed)
+    return Parts(model.system, data, partial(collate, fill=augmentation.fill), lambda s: judged(model, s, val))
+
+
+def judged(model: Model, system: System, dataset: Dataset) -> Evaluation:
+    """Return what a system says of a data set beside the truth, computed in float32."""
+    return evaluate(Predictor(replace(model, system=system), precision="float32"), dataset)
+
+
+def on_features(recipe: FewLabels, model: Model, train: Dataset, val: Dataset, augmentation: Augmentation) -> Parts:
+    """Return the parts of a training of what stands on the trunk, which is frozen whole.
+
+    The trunk's features are computed here if they are not in the cache, those of held-out pictures in float32.
+
+    Args:
+        recipe: says how many views, the trunk's precision on them, and the bound of the cache.
+        model: with a `Vision`; heads whose weights it does not store do not learn.
+        train, val: the pictures. augmentation: makes all views but the first.
+
+    Raises:
+        PictureError: a picture cannot be read. TrainingError: the features are too large for the cache.
+    """
+    vision: Any = model.system
+    freeze(vision.trunk, list(vision.trunk.channels)[-1])
+    learner = AfterTrunk(vision, [name for name in vision.heads if f"heads.{name}.".startswith(model.left_out or "\0")])
+    cache = FeatureCache(cache_folder() / "features", round(recipe.cache_gib * 2**30))
+
+    def features(dataset: Dataset, looks: Looks, precision: Literal["float32", "bfloat16"]) -> FeatureSet:
+        return FeatureSet(dataset, looks, eyes_of(vision.trunk, learner.wanted, precision), cache)
+
+    plain = PlainLook(model.preprocessing.frame, augmentation.fill)
+    sets = (
+        features(train, AugmentedLooks(augmentation, recipe.views), recipe.precision),
+        features(val, plain, "float32"),
+    )
+    notes = tuple(line for each in sets for line in _filled(each))
+    return Parts(learner, sets[0], collate_features, partial(judged_on_features, features=sets[1]), notes)
+
+
+def _filled(features: FeatureSet) -> list[str]:
+    """Compute what the cache lacks, and say so."""
+    cache, name, waiting = features.cache, features.dataset.split or "train", features.missing()
+    with ProgressBar(len(waiting)) as bar:
+        for left in features.fill(waiting):
+            bar.advance(f"features of {name} pictures" if left else None)
+    lines = [f"{name}: {features.damaged} damaged files of features, made anew"] if features.damaged else []
+    if waiting:
+        room = f"{cache.limit / 2**30:g} GiB"
+        lines.append(
+            f"{name}: features of {len(waiting)} of {len(features)} pictures computed "
+            f"({features.bytes / 1e6:.0f} MB in {cache.folder}, which may hold {room})"
+        )
+    return lines
+
+
+@torch.inference_mode()
+def judged_on_features(system: AfterTrunk, *, features: FeatureSet) -> Evaluation:
+    """Return what a system says of features beside the truth, computed in float32."""
+    device = next(system.eval().parameters()).device
+    predictions = []
+    for index in range(len(features)):
+        batch = collate_features([features.sample(index)]).to(device)
+        predictions += [scene.with_(source=batch.names[0]) for scene in system.decode(system(batch), batch.frames)]
+    examples = features.dataset.examples
+    return Evaluation(examples, tuple(e.annotation for e in examples), tuple(predictions))
