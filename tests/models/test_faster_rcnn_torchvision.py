@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torchvision_reference import detection_models
 
 from allsight.backbones.resnet import resnet50
 from allsight.errors import WeightsError
@@ -22,6 +21,7 @@ from allsight.models.detection.torchvision_keys import (
 )
 from allsight.scene import Frame, Vocabulary
 from allsight.weights.files import load_state
+from torchvision_reference import detection_models
 
 # Name and shape of every tensor in the state dicts of torchvision 0.28.
 KEYS = json.loads(gzip.decompress(Path(__file__).with_name("torchvision_detector_keys.json.gz").read_bytes()))
