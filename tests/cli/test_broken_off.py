@@ -68,7 +68,7 @@ def test_ctrl_c(detector, tmp_path):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.strip() == "allsight: stopped"
+    assert err.strip().splitlines()[-1] == "allsight: stopped"
     left = list((tmp_path / "seen").iterdir())
     assert left
     assert all(path.suffix == ".jpg" and not path.name.startswith(".") for path in left)

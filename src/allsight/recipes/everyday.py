@@ -23,16 +23,12 @@ class Everyday(ObjectSettings):
     epochs: int = 60
     learning_rate: float = 2e-3
     scale: tuple[float, float] = (0.6, 1.8)
-    photographs: int = 0
-    """Learn from so many photographs, drawn at random by the seed; 0 takes all."""
 
     def read(self) -> "tuple[Dataset, Dataset, list[str]]":
         """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
-        from allsight.data.split import shots
         from allsight.recipes.objects import read_objects
 
-        train, val, notes = read_objects(self.data, self.seed)
-        return shots(train, self.photographs, self.seed) if self.photographs else train, val, notes
+        return read_objects(self.data, self.seed)
 
     def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
         """Put system, data, measure and schedule together."""

@@ -69,6 +69,7 @@ def on_features(recipe: FewLabels, model: Model, train: Dataset, val: Dataset, a
     """
     vision: Any = model.system
     freeze(vision.trunk, list(vision.trunk.channels)[-1])
+    vision.trunk.to(memory_format=torch.channels_last)  # 13 ms a picture in bfloat16 against 22
     learner = AfterTrunk(vision, [name for name in vision.heads if f"heads.{name}.".startswith(model.left_out or "\0")])
     cache = FeatureCache(cache_folder() / "features", round(recipe.cache_gib * 2**30))
 
