@@ -32,7 +32,18 @@ SMALL = {
     "faster_rcnn": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "windows": ["--epochs", "2", "--longest", "96", "--batch-size", "4"],
     "everyday": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
-    "classifier": ["--frozen-epochs", "1", "--tuned-epochs", "1", "--longest", "96", "--batch-size", "4"],
+    "classifier": [
+        "--frozen-epochs",
+        "1",
+        "--tuned-epochs",
+        "1",
+        "--longest",
+        "96",
+        "--batch-size",
+        "4",
+        "--steps",
+        "3",
+    ],
 }
 OTHER_PROGRAMS = {"source", "pip", "pytest", "git", "cd", "sphinx-build", "ruff", "mypy", "lint-imports", ".ci/run"}
 
@@ -105,6 +116,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(parents=True)
         for i in range(8):
             Image.effect_noise((48, 48), 90).convert("RGB").save(folder / f"{i}.jpg")
+    monkeypatch.setenv("ALLSIGHT_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(here)
     return here
 
