@@ -18,6 +18,7 @@ from allsight.metrics.coco import coco_scores
 from allsight.metrics.detection import threshold_at_best_f1, threshold_at_precision
 from allsight.models.vision import Vision
 from allsight.predict.evaluate import Evaluation
+from allsight.recipes.card import card_of
 from allsight.recipes.job import Job, Stage
 from allsight.recipes.parts import live, on_features
 from allsight.recipes.settings import ObjectSettings
@@ -129,13 +130,7 @@ def object_job(
         freeze(system.trunk, recipe.freeze_until)
     fill = tuple(round(x) for x in system.trunk.mean.tolist())
     preprocessing = Preprocessing(recipe.longest, fill=fill)
-    card = {
-        "title": recipe.title,
-        "description": recipe.about,
-        "task": "objects: " + (train.object_classes.summary() if train.object_classes else ""),
-        "data": f"{len(train)} pictures to learn from, {len(val)} held out",
-        "licence": recipe.licence,
-    }
+    card = card_of(recipe, "objects", train.object_classes, train, val)
     model = Model(system, saved, preprocessing, left_out=left_out, card=card)
     window = training_window(train, recipe.longest)
     augmentation = Augmentation(

@@ -19,6 +19,7 @@ from allsight.hub import Model, Preprocessing, Spec
 from allsight.metrics.classification import mean_average_precision, top_k
 from allsight.models.system import System
 from allsight.models.vision import Vision
+from allsight.recipes.card import card_of
 from allsight.recipes.job import Job, Stage
 from allsight.recipes.objects import training_window
 from allsight.recipes.parts import live, on_features
@@ -67,13 +68,7 @@ def tag_job(
     """
     system: Vision = start.build()
     fill = tuple(round(x) for x in system.trunk.mean.tolist())
-    card = {
-        "title": recipe.title,
-        "description": recipe.about,
-        "task": "tags: " + (train.tag_classes.summary() if train.tag_classes else ""),
-        "data": f"{len(train)} pictures to learn from, {len(val)} held out",
-        "licence": recipe.licence,
-    }
+    card = card_of(recipe, "tags", train.tag_classes, train, val)
     model = Model(system, saved, Preprocessing(recipe.longest, fill=fill), card=card)
     window = training_window(train, recipe.longest)
     augmentation = Augmentation(window, (Flip(), Scale(0.9, 1.4), Crop()), fill=fill)
