@@ -6,6 +6,7 @@ trunk-table             all trunks, from the code
 recipe-settings NAME    the settings of a recipe, from its dataclass
 benchmark-table NAME    the figures of a benchmark, from benchmarks/results/NAME.json
 claims-table            all claims that have been tested, from their records
+shots-table             scores over the number of labels, from the records of the claims named pretrained-...
 """
 
 import json
@@ -20,6 +21,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 import allsight
+from allsight.metrics.interval import mean_interval
 from allsight.recipes import recipe_class
 from allsight.systems import TRUNKS, builder
 from allsight.weights.find import PACKAGES
@@ -227,6 +229,34 @@ class ClaimsTable(_Directive):
         return result or [note("No claim has been tested yet.")]
 
 
+class ShotsTable(_Directive):
+    """What few labels do: the arms of the claims on pretraining side by side, over the number of pictures."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, or a line where nothing has been measured."""
+        rows: list[Sequence[Cell]] = []
+        for path in sorted(CLAIMS.glob("pretrained-*.json")):
+            if path.name.endswith(".quick.json"):
+                continue
+            record = self.json(path)
+            for name, scores in record["scores"].items():
+                count, _, arm = name.partition(", ")
+                if arm == "pretrained":
+                    other = record["scores"].get(f"{count}, scratch", {})
+                    rows.append((record["measure"], count, *(spread(each) for each in (scores, other))))
+        if not rows:
+            return [note("No figures are stored; run allsight claims pretrained-boxes.")]
+        return [table(("score", "labelled", "pretrained", "scratch"), rows)]
+
+
+def spread(scores: dict[str, float]) -> str:
+    """Return the mean of scores by seed with half of its 95% interval."""
+    if not scores:
+        return ""
+    mean, half = mean_interval(list(scores.values()))
+    return f"{mean:.3f} ± {half:.3f}"
+
+
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row in which figures of figures stand side by side."""
     flat: dict[str, Any] = {}
@@ -243,4 +273,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("recipe-settings", RecipeSettings)
     app.add_directive("benchmark-table", BenchmarkTable)
     app.add_directive("claims-table", ClaimsTable)
+    app.add_directive("shots-table", ShotsTable)
     return {"parallel_read_safe": True}

@@ -73,6 +73,14 @@ def test_shots_are_nested_and_cover_the_classes() -> None:
     assert numbers(shots(made, 5, 0)) != numbers(shots(made, 5, 1))
 
 
+def test_shots_of_pictures_tagged_by_their_objects() -> None:
+    made = dataset_of(np.random.default_rng(0).random((100, 3)) < [0.9, 0.5, 0.1]).with_object_tags()
+    assert (class_presence(shots(made, 4, 0)).sum(0) >= 4).all()
+    rarest = int(class_presence(made).sum(0).min())
+    with pytest.raises(AnnotationError, match=f"of 'class 2' there are {rarest}$"):
+        shots(made, rarest + 1, 0)
+
+
 def test_bad_requests(make_dataset: Callable[..., Dataset]) -> None:
     made = make_dataset([], [])
     for k in (0, 3):

@@ -52,6 +52,25 @@ def squares(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def maybe_squares(tmp_path_factory) -> Path:
+    """Twenty-four pictures in COCO's form, of which every other one has a bright square."""
+    root = tmp_path_factory.mktemp("maybe_squares")
+    random = np.random.default_rng(0)
+    images, annotations = [], []
+    for i in range(24):
+        pixels = random.integers(0, 60, (64, 64, 3), dtype=np.uint8)
+        if i % 2:
+            pixels[10:50, 10:50] = 230
+            box = {"bbox": [10, 10, 40, 40], "area": 1600, "iscrowd": 0}
+            annotations.append({"id": i, "image_id": i, "category_id": 7, **box})
+        Image.fromarray(pixels).save(root / f"{i}.png")
+        images.append({"id": i, "file_name": f"{i}.png", "height": 64, "width": 64})
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "square"}]}
+    (root / "annotations.json").write_text(json.dumps(document))
+    return root
+
+
+@pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> Path:
     """Two classes of twelve pictures each: bright and dark."""
     root = tmp_path_factory.mktemp("folders")
@@ -105,6 +124,19 @@ def test_a_classifier_learns_its_last_layer_and_then_its_trunk(folders, tmp_path
     assert changed == {"trunk", "heads"}
     stem = [name for name in first if "_conv_stem" in name]
     assert all(torch.equal(first[name], second[name]) for name in stem)
+
+
+def test_a_classifier_learns_from_boxes_which_classes_are_there(maybe_squares, tmp_path):
+    settings = {"longest": 64, "frozen": True, "views": 1, "batch_size": 4, "precision": "float32"}
+    with pytest.raises(TrainingError, match="add --multi-label"):
+        train(Classifier(data=maybe_squares, **settings), tmp_path / "refused")
+    scores = train(
+        Classifier(data=maybe_squares, multi_label=True, **settings), tmp_path / "run", say=lambda line: None
+    )
+    assert scores == {"mAP": pytest.approx(1.0)}
+    seen = Predictor(hub.load(tmp_path / "run"))(np.full((64, 64, 3), 20, dtype=np.uint8))
+    assert seen.tag_classes.names == ("square",)
+    assert seen.tags.item() < 0.5
 
 
 def test_a_run_is_not_overwritten_and_not_resumed_by_another_recipe(squares, tmp_path):

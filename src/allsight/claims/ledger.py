@@ -6,6 +6,13 @@ from allsight.claims.claim import Claim
 from allsight.errors import ModelError
 
 CLAIMS = {
+    "focal-loss": "allsight.claims.dense_losses:CLAIM",
+    "two-stages": "allsight.claims.two_stages:CLAIM",
+    "fine-tuning": "allsight.claims.fine_tuning:CLAIM",
+    "windows-proposals": "allsight.claims.windows_proposals:CLAIM",
+    "pretrained-boxes": "allsight.claims.pretrained:BOXES",
+    "pretrained-photographs": "allsight.claims.pretrained:PHOTOGRAPHS",
+    "pretrained-thumbnails": "allsight.claims.pretrained:THUMBNAILS",
     "regression-averages": "allsight.claims.regression_averages:CLAIM",
 }
 

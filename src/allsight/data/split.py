@@ -81,12 +81,15 @@ def shots(dataset: Dataset, k: int, seed: int) -> Dataset:
     order = np.random.default_rng(seed).permutation(len(dataset))
     present = class_presence(dataset)
     if dataset.tag_classes is not None:
-        counts = present.sum(0)
-        if k < 1 or counts.min(initial=len(dataset)) < k:
+        tagged = present[:, len(dataset.object_classes or ()) :]
+        counts = dict(zip(dataset.tag_classes.names, tagged.sum(0).tolist(), strict=True))
+        rarest = min(counts, key=counts.__getitem__, default="")
+        if k < 1 or counts.get(rarest, 0) < k:
             raise AnnotationError(
-                f"{dataset.name}: {k} pictures of every class were asked for, the rarest has {counts.min(initial=0)}"
+                f"{dataset.name}: {k} pictures of every class were asked for, of {rarest!r} there are "
+                f"{counts.get(rarest, 0)}"
             )
-        chosen = [i for column in present.T for i in order[column[order]][:k].tolist()]
+        chosen = [i for column in tagged.T for i in order[column[order]][:k].tolist()]
         return dataset.subset(dict.fromkeys(chosen))
     if not 1 <= k <= len(dataset):
         raise AnnotationError(f"{dataset.name}: {k} pictures were asked for, there are {len(dataset)}")

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 from allsight.data.dataset import Dataset
 from allsight.scene import Vocabulary
 
+DESCRIBING = ("title", "about", "licence")  # settings that say what the card begins with, not how the model is trained
+
 
 class Described(Protocol):
     """The settings of a recipe that describe its model."""

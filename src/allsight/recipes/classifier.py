@@ -26,13 +26,13 @@ class Classifier(FewLabels):
     """
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """A folder per class, or any form that `allsight check` reads and that has tags."""
+    """A folder per class, or any form that `allsight check` reads; boxes serve as tags with --multi-label."""
     trunk: str = "efficientnet_lite0"
     """Name of a trunk; see `allsight models`."""
     trunk_weights: str = ""
     """A torchvision checkpoint to begin with, for trunks whose weights are not on PyPI (ResNet, VGG, ...)."""
     multi_label: bool = False
-    """Decide each class by itself: pictures may have several tags, or none."""
+    """Decide each class by itself: a picture may have several tags, or none; with boxes, those of its objects."""
     longest: int = 224
     """Pixels of a picture's longer side in the model."""
     frozen_epochs: int = 5
@@ -68,7 +68,7 @@ class Classifier(FewLabels):
         """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
         from allsight.recipes.tags import read_tags
 
-        return read_tags(self.data, self.held_out, self.seed)
+        return read_tags(self.data, self.held_out, self.seed, multi_label=self.multi_label)
 
     def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
         """Put system, data, measure and schedule together."""

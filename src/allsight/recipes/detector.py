@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from allsight.recipes.settings import ObjectSettings
 
@@ -26,6 +26,11 @@ class DetectorSettings(ObjectSettings):
     def builder(self) -> str:
         """The system's name in `allsight.systems`."""
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the builder is told besides trunk and classes."""
+        return {}
+
     def read(self) -> "tuple[Dataset, Dataset, list[str]]":
         """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
         from allsight.recipes.objects import read_objects
@@ -40,7 +45,7 @@ class DetectorSettings(ObjectSettings):
 
         classes = Spec("vocabulary", {"names": list(train.object_classes or ())})
         start, saved = (
-            Spec(self.builder, {"trunk": trunk, "classes": classes})
+            Spec(self.builder, {"trunk": trunk, "classes": classes, **self.arguments})
             for trunk in trunk_specs(self.trunk, self.trunk_weights)
         )
         return object_job(self, train, val, notes, start=start, saved=saved)

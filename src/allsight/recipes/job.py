@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
@@ -17,6 +18,7 @@ from allsight.errors import OutputError
 from allsight.files import write_json
 from allsight.hub import RUN_MODEL, Model
 from allsight.models.system import System
+from allsight.recipes.card import DESCRIBING
 from allsight.recipes.settings import FewLabels
 from allsight.recipes.shots import together, told
 from allsight.training import FitConfig, TrainingData, TrainingStep, fit
@@ -177,11 +179,12 @@ def _run(
         return result.scores, job.model
     job.model.system.eval()
     job.finish(job.model)
+    threads = torch.get_num_threads()
     job.model.card |= {
         "scores": {name: round(score, 4) for name, score in result.scores.items()},
-        "command": "allsight train " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["train"] else "from Python",
-        "recipe": resolved,
-        "duration": f"{seconds / 60:.1f} minutes on {torch.get_num_threads()} threads",
+        "command": shlex.join(["allsight", *sys.argv[1:]]) if sys.argv[1:2] == ["train"] else "from Python",
+        "recipe": {name: value for name, value in resolved.items() if name not in DESCRIBING},
+        "duration": f"{seconds / 60:.1f} minutes on {threads} thread{'s' if threads > 1 else ''}",
         "machine": f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}",
     }
     job.model.save(out / RUN_MODEL)

@@ -1,7 +1,7 @@
 """RetinaNet on pictures with boxes."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from allsight.recipes.detector import DetectorSettings
 
@@ -17,7 +17,15 @@ class RetinaNet(DetectorSettings):
     form: Literal["narrow", "paper"] = "narrow"
     """narrow: depthwise separable, what we ship. paper: 256 channels, four convolutions deep."""
 
+    class_loss: Literal["focal", "hard_negatives", "cross_entropy"] = "focal"
+    """How easy negatives are dealt with: focal loss, the hardest three for each object alone, or not at all."""
+
     @property
     def builder(self) -> str:
         """The system's name in `allsight.systems`."""
         return "retinanet_narrow" if self.form == "narrow" else "retinanet"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the builder is told besides trunk and classes."""
+        return {"class_loss": self.class_loss} if self.class_loss != "focal" else {}

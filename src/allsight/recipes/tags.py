@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from allsight.recipes.classifier import Classifier
 
 
-def read_tags(path: Path, held_out: float, seed: int) -> tuple[Dataset, Dataset, list[str]]:
+def read_tags(
+    path: Path, held_out: float, seed: int, *, multi_label: bool = False
+) -> tuple[Dataset, Dataset, list[str]]:
     """Return the tagged pictures to learn from, those to be judged by, and what the doctor has to say about them.
+
+    With `multi_label`, pictures that have objects but no tags are tagged by the classes of their objects.
 
     Raises:
         AnnotationError: the path cannot be read. TrainingError: the data cannot be learned from.
@@ -42,7 +46,11 @@ def read_tags(path: Path, held_out: float, seed: int) -> tuple[Dataset, Dataset,
     else:
         parts = split(open_dataset(path), {"train": 1 - held_out, "val": held_out}, seed)
     if parts["train"].tag_classes is None:
-        raise TrainingError(f"{path}: has no tags to learn from; give a folder per class")
+        if parts["train"].object_classes is None:
+            raise TrainingError(f"{path}: has no tags to learn from; give a folder per class")
+        if not multi_label:
+            raise TrainingError(f"{path}: has objects but no tags; add --multi-label to learn which classes are there")
+        parts = {name: part.without_masks().with_object_tags() for name, part in parts.items()}
     report = check(parts)
     if report.fatal:
         raise TrainingError(f"{path}: {report.fatal[0]}")

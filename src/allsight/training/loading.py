@@ -84,9 +84,14 @@ class BatchLoader:
 
 
 def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
-    """Prepare the next batch in a thread while the one before is in use."""
+    """Prepare the next batch in a thread while the one before is in use.
+
+    The thread computes on one core: helpers of its own would spin beside those of the step, which took half as long
+    again.
+    """
     end = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+    torch.get_num_threads()  # settles how many the calling thread has, before the number is changed for another
+    with ThreadPoolExecutor(1, "batches", initializer=torch.set_num_threads, initargs=(1,)) as pool:
         future = pool.submit(next, batches, end)
         while (batch := future.result()) is not end:
             future = pool.submit(next, batches, end)

@@ -28,7 +28,13 @@ CLASS_LOSSES: dict[ClassLoss, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def retinanet(
-    *, trunk: Trunk, classes: Vocabulary, channels: int = 256, depth: int = 4, torchvision: bool = False
+    *,
+    trunk: Trunk,
+    classes: Vocabulary,
+    channels: int = 256,
+    depth: int = 4,
+    class_loss: ClassLoss = "focal",
+    torchvision: bool = False,
 ) -> Vision:
     """Return the paper's form: p3 to p7, two subnets of four 3x3 convolutions of 256 channels, smooth L1.
 
@@ -37,6 +43,7 @@ def retinanet(
         classes: of objects.
         channels: width of pyramid and subnets.
         depth: hidden convolutions of a subnet.
+        class_loss: see `retinanet_narrow`.
         torchvision: take p6 from p5 and anchors as its published weights were trained with; see
             `allsight.models.detection.torchvision_keys`.
     """
@@ -49,6 +56,7 @@ def retinanet(
         regression=Tower(channels, anchors.per_cell * 4, depth=depth),
         anchors=anchors,
         classes=classes,
+        class_loss=CLASS_LOSSES[class_loss],
     )
     for module in head.modules():
         if isinstance(module, nn.Conv2d):
