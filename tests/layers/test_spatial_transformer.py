@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck
 
-from allsight.layers.spatial_transformer import SpatialTransformer, TransformationName, sample, transformation
+from allsight.layers.spatial_transformer import SpatialTransformer, TransformationName, transformation
 from allsight.ops import grids
+from allsight.ops.grids import sample
 
 
 def by_formula(picture: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -152,3 +152,16 @@ def test_large_and_small_windows_are_read_alike(size: tuple[int, int], monkeypat
     assert torch.equal(read[0].bits, read[1].bits)
     assert torch.equal(read[0].windows, read[1].windows)
     assert read[0].area()[0] > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_map_of_instances_is_one_mask_for_each_number(seed: int) -> None:
+    labels = torch.randint(0, 6, (7, 9), generator=torch.Generator().manual_seed(seed)) * 1000
+    found = Masks.from_labels(labels)
+    numbers = [number for number in labels.unique().tolist() if number]
+    assert torch.equal(found.dense(), torch.stack([labels == number for number in numbers]))
+    assert torch.equal(found.windows.float(), found.boxes())
+
+
+def test_a_map_without_instances() -> None:
+    assert len(Masks.from_labels(torch.zeros(4, 5, dtype=torch.int32))) == 0

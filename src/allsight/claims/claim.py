@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from typing import Literal
 
-from scipy import stats
-
 from allsight.errors import AllsightError
+from allsight.metrics.interval import mean_interval
 
 Outcome = Literal["holds", "does not hold", "not decided at this scale"]
 LEAST_SEEDS = 3
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -100,9 +97,7 @@ def judge(better: Sequence[float], worse: Sequence[float]) -> Verdict:
     count = len(differences)
     if count < LEAST_SEEDS:
         raise AllsightError(f"a verdict needs at least {LEAST_SEEDS} paired runs, not {count}")
-    mean = sum(differences) / count
-    deviation = sqrt(sum((d - mean) ** 2 for d in differences) / (count - 1))
-    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / sqrt(count)
+    mean, margin = mean_interval(differences)
     low, high = mean - margin, mean + margin
     outcome: Outcome = "holds" if low > 0 else "does not hold" if high < 0 else "not decided at this scale"
     return Verdict(mean, low, high, outcome)

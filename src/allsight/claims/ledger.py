@@ -13,6 +13,8 @@ CLAIMS = {
     "pretrained-boxes": "allsight.claims.pretrained:BOXES",
     "pretrained-photographs": "allsight.claims.pretrained:PHOTOGRAPHS",
     "pretrained-thumbnails": "allsight.claims.pretrained:THUMBNAILS",
+    "transformer-digits": "allsight.claims.transformers:DISTORTED",
+    "transformer-addition": "allsight.claims.transformers:ADDITION",
     "regression-averages": "allsight.claims.regression_averages:CLAIM",
 }
 

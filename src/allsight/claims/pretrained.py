@@ -16,7 +16,7 @@ from torch.nn import BatchNorm2d
 
 from allsight.backbones.efficientnet_lite import efficientnet_lite0
 from allsight.claims.claim import Claim, Comparison, Run
-from allsight.claims.training import trained
+from allsight.claims.training import FULL, trained
 from allsight.data.dataset import Dataset
 from allsight.recipes.classifier import Classifier
 from allsight.recipes.job import Job
@@ -120,7 +120,7 @@ def claim_on(subject: Subject, what: str) -> Claim:
         sentence=f"A trunk that knows ImageNet beats random weights, however many labels there are: {what}.",
         source="Yosinski et al. 2014, section 4.2; Kornblith et al. 2019, section 4.4",
         published="pretraining helps most where labels are few; with very many the gap closes (He et al. 2019)",
-        measure=f"{subject.score} on held-out pictures of {subject.data}",
+        measure=f"{subject.score} on held-out pictures of {subject.data}, {subject.settings['longest']} pixels",
         arms=arms,
         comparisons=[Comparison(*(name_of(count, arm) for arm in ARMS)) for count in subject.counts],
     )
@@ -132,7 +132,7 @@ BOXES = claim_on(
         recipe=detector,
         counts=(1, 2, 5, 10, 20, 50, ALL),
         score="AP50",
-        settings={"epochs": 8},
+        settings=FULL,
         quick={"epochs": 1, "steps": 20, "longest": 96, "views": 2},
     ),
     "boxes of blood cells",
@@ -143,7 +143,7 @@ PHOTOGRAPHS = claim_on(
         recipe=classifier,
         counts=(1, 2, 5, 10, 20, ALL),
         score="top1",
-        settings={"longest": 128},
+        settings={"longest": 96},
         quick={"steps": 20, "longest": 64, "views": 2},
     ),
     "photographs of seven kinds of things",
@@ -154,7 +154,7 @@ THUMBNAILS = claim_on(
         recipe=classifier,
         counts=(1, 2, 5, 10, 20, 50, ALL),
         score="top1",
-        settings={"longest": 96, "views": 4},
+        settings={"longest": 64, "views": 4, "tuned_epochs": 3},
         quick={"steps": 20, "longest": 32, "views": 1},
     ),
     "thumbnails of a hundred kinds of things",

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allsight.ops import grids
@@ -99,16 +98,4 @@ class SpatialTransformer(nn.Module):
         """Look at pictures (B, C, H, W)."""
         theta = self.parameters_of(self.localisation(pictures))
         grid = self.transformation(theta, self.size)
-        return Transformed(sample(pictures, grid), theta, grid)
-
-
-def sample(pictures: Tensor, grid: Tensor) -> Tensor:
-    """Read pictures between their pixels; differentiable in both arguments.
-
-    Args:
-        pictures: (B, C, H, W). grid: (B, h, w, 2), see `allsight.ops.grids`; outside lies 0.
-
-    Returns:
-        (B, C, h, w). Jaderberg et al. 2015, equation 5; its gradients are equations 6 and 7.
-    """
-    return F.grid_sample(pictures, grid.to(pictures.dtype), "bilinear", "zeros", align_corners=False)
+        return Transformed(grids.sample(pictures, grid), theta, grid)

@@ -1,4 +1,4 @@
-"""Sampling grids: from the parameters of a transformation to where in a picture every pixel of the answer is read.
+"""Sampling grids, from the parameters of a transformation to where every pixel is read, and the sampler.
 
 Coordinates are normalised: -1 is the left (upper) edge of a picture, 1 the right (lower) one, and the centre of pixel i
 of n lies at (2 i + 1) / n - 1 (`align_corners=False`). x comes first.
@@ -98,6 +98,18 @@ def thin_plate(theta: Tensor, basis: Tensor) -> Tensor:
         (B, H, W, 2).
     """
     return torch.einsum("hwk,bkc->bhwc", basis, theta.unflatten(1, (-1, 2)))
+
+
+def sample(pictures: Tensor, grid: Tensor) -> Tensor:
+    """Read pictures between their pixels; differentiable in both arguments.
+
+    Args:
+        pictures: (B, C, H, W). grid: (B, h, w, 2), outside lies 0.
+
+    Returns:
+        (B, C, h, w). Jaderberg et al. 2015, equation 5; its gradients are equations 6 and 7.
+    """
+    return F.grid_sample(pictures, grid.to(pictures.dtype), "bilinear", "zeros", align_corners=False)
 
 
 def _bending(a: Tensor, b: Tensor) -> Tensor:

@@ -87,6 +87,20 @@ class Masks:
         return cls.from_rle([coco.merge(coco.frPyObjects([list(r) for r in rings], *size)) for rings in polygons], size)
 
     @classmethod
+    def from_labels(cls, labels: Tensor) -> "Masks":
+        """Return the mask of every instance of a map (H, W) of whole numbers, by rising number; 0 is none."""
+        height, width = labels.shape
+        y, x = labels.nonzero().unbind(1)
+        there, instance = labels[y, x].unique(return_inverse=True)
+        low = torch.tensor([width, height]).repeat(len(there), 1)
+        places = torch.stack([x, y], dim=1)
+        low = low.scatter_reduce_(0, instance[:, None].expand(-1, 2), places, "amin")
+        high = torch.zeros_like(low).scatter_reduce_(0, instance[:, None].expand(-1, 2), places + 1, "amax")
+        windows = torch.cat([low, high], dim=1)
+        owner, x, y = _pixels(windows)
+        return cls(labels[y, x] == there[owner], windows, (height, width))
+
+    @classmethod
     def cat(cls, parts: Sequence["Masks"]) -> "Masks":
         """Join masks of one picture."""
         return cls(torch.cat([p.bits for p in parts]), torch.cat([p.windows for p in parts]), parts[0].size)
