@@ -124,6 +124,11 @@ class Masks:
             codes.append({"size": list(self.size), "counts": code["counts"].decode("ascii")})
         return codes
 
+    def pixels(self) -> tuple[Tensor, Tensor]:
+        """Return of every covered pixel whose mask it is, and where it lies, row by row; both (P,) int64."""
+        instance, x, y = _pixels(self.windows)
+        return instance[self.bits], (y * self.size[1] + x)[self.bits]
+
     def area(self) -> Tensor:
         """Return (N,) float32, the number of pixels of every mask."""
         instance = torch.repeat_interleave(self._areas)
