@@ -1,19 +1,16 @@
 """COCO's scores of made pictures: our fast path (hotcoco) against pycocotools, conversion from Scenes included.
 
-Run it with `python benchmarks/coco.py [--pictures N] [--json PATH]`.
+Run it with `python benchmarks/coco.py [--json PATH] [--quick]`.
 """
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from allsight.files import write_json
 from allsight.metrics.coco import CocoScores, coco_scores
 from allsight.scene import Scene, Vocabulary
-from machine import machine
+from timing import Rows, arguments, line, report
 
 CLASSES = Vocabulary(tuple(f"class {i}" for i in range(80)))
 
@@ -41,26 +38,30 @@ def scenes(count: int) -> tuple[list[Scene], list[Scene]]:
     return truths, predictions
 
 
+def headline(rows: Rows) -> Rows:
+    """Return the only row."""
+    words, seconds = f"scores of {rows[0]['pictures']:,} pictures", rows[0]["seconds"]
+    return [line(words, seconds["hotcoco"], "pycocotools", seconds["pycocotools"], "s")]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=5000)
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    arguments = parser.parse_args()
+    given = arguments(__doc__ or "")
     torch.set_num_threads(1)
-    truths, predictions = scenes(arguments.pictures)
+    pictures = 200 if given.quick else 5000
+    truths, predictions = scenes(pictures)
     seconds: dict[str, float] = {}
     scores: dict[str, CocoScores] = {}
     for backend in ("hotcoco", "pycocotools"):
         start = time.perf_counter()
         scores[backend] = coco_scores(truths, predictions, backend=backend)
         seconds[backend] = time.perf_counter() - start
-        print(f"{backend:>12} {seconds[backend]:>8.2f} s   AP {scores[backend].ap:.6f}")
-    ratio = seconds["hotcoco"] / seconds["pycocotools"]
-    difference = abs(scores["hotcoco"].ap - scores["pycocotools"].ap)
-    print(f"ratio {ratio:.3f}, AP differs by {difference:.1e}, {arguments.pictures} pictures")
-    if arguments.json:
-        row = {"pictures": arguments.pictures, "seconds": seconds, "ratio": ratio, "ap_difference": difference}
-        write_json(arguments.json, {"benchmark": "coco", "machine": machine(), "rows": [row]})
+    row = {
+        "pictures": pictures,
+        "seconds": seconds,
+        "ratio": seconds["hotcoco"] / seconds["pycocotools"],
+        "ap_difference": abs(scores["hotcoco"].ap - scores["pycocotools"].ap),
+    }
+    report("coco", [row], given.json, headline)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from allsight.data.geometry import Affine, Crop, Flip, Scale
 from allsight.data.loading import Sample
 from allsight.data.pictures import letterbox, read_picture
 from allsight.scene import Frame, Scene
-from timing import arguments, milliseconds, photograph, report
+from timing import Rows, arguments, line, milliseconds, photograph, report
 
 LONGEST = 384
 WINDOW = (288, 384)
@@ -139,13 +139,23 @@ def of_augmentation(repeats: int) -> dict[str, Any]:
     return row
 
 
+def headline(rows: Rows) -> Rows:
+    """Return what prediction does with small and large files, and what training does with a decoded picture."""
+    words = {"to model": f"JPEG to {LONGEST} pixels", "augment": "augmentation with ten boxes"}
+    return [
+        line(f"{words[row['work']]}, {row['picture']}", row["allsight_ms"], "Pillow", row["pillow_ms"], "ms")
+        for row in rows
+        if row["work"] in words
+    ]
+
+
 def main() -> None:
     given = arguments(__doc__ or "")
     torch.set_num_threads(1)
     repeats = 3 if given.quick else 51
     with tempfile.TemporaryDirectory() as folder:
         rows = of_files(Path(folder), repeats)
-    report("reading", [*rows, of_augmentation(repeats)], given.json)
+    report("reading", [*rows, of_augmentation(repeats)], given.json, headline)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks share: made photographs, median times, memory in use, and how figures are written."""
+"""What the benchmarks share: made photographs, median times, memory in use, and how figures are told and written."""
 
 import argparse
 import time
@@ -14,6 +14,7 @@ from allsight.files import write_json
 from machine import machine
 
 STATUS = Path("/proc/self/status")
+Rows = Sequence[dict[str, Any]]
 
 
 def arguments(text: str) -> argparse.Namespace:
@@ -91,15 +92,36 @@ def memory_mib() -> float:
     return float("nan")
 
 
-def report(name: str, rows: Sequence[dict[str, Any]], path: Path | None) -> None:
-    """Print a row a line, and write all as JSON with what machine it was."""
+def line(what: str, ours: float, peer: str, theirs: float, unit: str) -> dict[str, Any]:
+    """Return one line of a headline: ours, the peer's, and how many times better ours is.
+
+    Args:
+        unit: of both figures; what ends in "/s" is better where it is more, all else where it is less.
+    """
+    ratio = ours / theirs if unit.endswith("/s") else theirs / ours
+    return {"what": what, "ours": f"{_told(ours)} {unit}", "peer": f"{peer} {_told(theirs)} {unit}", "ratio": ratio}
+
+
+def report(name: str, rows: Rows, path: Path | None, headline: Callable[[Rows], Rows]) -> None:
+    """Print a row a line, and write all as JSON with what machine it was.
+
+    Args:
+        headline: from the rows to the one to three lines that say most; see `line`.
+    """
     for row in rows:
-        print(
-            "   ".join(
-                f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
-            )
-        )
+        print("   ".join(f"{key} {_told(value)}" for key, value in row.items()))
+    lines = headline(rows)
+    for one in lines:
+        print(f"{one['what']}: {one['ours']}, {one['peer']}, {one['ratio']:.2f} times better")
     print(f"on {machine()}")
     if path:
-        write_json(path, {"benchmark": name, "machine": machine(), "rows": list(rows)})
+        write_json(path, {"benchmark": name, "machine": machine(), "headline": list(lines), "rows": list(rows)})
         print(f"written to {path}; torch used {torch.get_num_threads()} threads")
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_told(item)}" for key, item in value.items())
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)

@@ -19,7 +19,7 @@ from allsight.data.loading import Batch, Sample, collate
 from allsight.models.detection.retinanet import retinanet_narrow
 from allsight.scene import Frame, Scene, Vocabulary
 from allsight.training import FitConfig, Key, TrainingStep, fit, parameter_groups
-from timing import arguments, report
+from timing import Rows, arguments, line, report
 
 SIZE, BATCH = (288, 384), 8
 CLASSES = Vocabulary(("red", "white", "platelet"))
@@ -94,6 +94,22 @@ def plain(data: Made, steps: int, precision: str, frozen: bool, warm_up: int) ->
     return step.milliseconds(warm_up)
 
 
+def headline(rows: Rows) -> Rows:
+    """Return the slowest step and the fastest."""
+    chosen = (("float32", "trained from c3 on"), ("bfloat16", "frozen"))
+    return [
+        line(
+            f"{BATCH} pictures, trunk {r['trunk']}, {r['precision']}",
+            r["allsight_ms"],
+            "plain loop",
+            r["plain_ms"],
+            "ms",
+        )
+        for r in rows
+        if (r["precision"], r["trunk"]) in chosen
+    ]
+
+
 def main() -> None:
     given = arguments(__doc__ or "")
     steps, warm_up, rounds = (4, 1, 1) if given.quick else (24, 4, 3)
@@ -116,7 +132,7 @@ def main() -> None:
                 "allsight_pictures_per_second": 1000 * BATCH / mine,
             }
         )
-    report("training_step", rows, given.json)
+    report("training_step", rows, given.json, headline)
 
 
 if __name__ == "__main__":

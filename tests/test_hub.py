@@ -8,6 +8,8 @@ import torch
 from allsight import hub
 from allsight.errors import AllsightError, ModelError, WeightsError
 from allsight.hub import Model, Preprocessing, Spec
+from allsight.metrics.calibration import Platt
+from allsight.models.knowledge import Knowledge
 from allsight.systems import PARTS, SYSTEMS, TRUNKS, builder
 
 SPEC = Spec(
@@ -79,6 +81,30 @@ def test_loading_does_not_disturb_randomness(saved):
     torch.manual_seed(3)
     hub.load(saved[1])
     assert torch.equal(torch.rand(4), expected)
+
+
+def test_knowledge_travels_with_the_model_and_goes_with_it(saved, tmp_path):
+    model, folder = saved
+    weights = (folder / "model.safetensors").stat().st_mtime_ns
+    assert hub.load(folder).knowledge is None
+    model.knowledge, model.card["calibration"] = Knowledge(scores=Platt(2.0, -1.0), data="pets/val"), {"ECE": 0.1}
+    model.describe(folder)
+    assert (folder / "model.safetensors").stat().st_mtime_ns == weights
+    again = hub.load(folder)
+    assert (again.knowledge.scores, again.knowledge.data) == (Platt(2.0, -1.0), "pets/val")
+    assert again.card["calibration"] == {"ECE": 0.1}
+    assert "- **calibration**: ECE 0.1" in (folder / "README.md").read_text()
+    copied = hub.load(again.save(tmp_path / "copy"))
+    assert copied.knowledge.scores == Platt(2.0, -1.0)
+    model.knowledge = None
+    assert hub.load(model.save(folder)).knowledge is None  # trained anew: what the old one knew does not hold
+
+
+def test_damaged_knowledge_says_what_to_do(saved):
+    folder = saved[1]
+    (folder / "knowledge.safetensors").write_bytes(b"rubbish")
+    with pytest.raises(WeightsError, match=r"knowledge.safetensors: is damaged .* delete it"):
+        hub.load(folder)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ model-table             all shipped models
 trunk-table             all trunks, from the code
 recipe-settings NAME    the settings of a recipe, from its dataclass
 benchmark-table NAME    the figures of a benchmark, from benchmarks/results/NAME.json
+bench-summary           all benchmarks in one table, from the headlines of benchmarks/results/*.json
 claims-table            all claims that have been tested, from their records
 shots-table             scores over the number of labels, from the records of the claims named pretrained-...
 """
@@ -21,6 +22,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 import allsight
+from allsight.cli import bench
 from allsight.metrics.interval import mean_interval
 from allsight.recipes import recipe_class
 from allsight.systems import TRUNKS, builder
@@ -193,6 +195,25 @@ class BenchmarkTable(_Directive):
         return [table(titles, [[plain(row.get(name)) for name in head] for row in rows]), note(machine)]
 
 
+class BenchSummary(_Directive):
+    """What all benchmarks found, as `allsight bench --recorded` shows it."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table and what machines it is from, and a line on what has not been measured."""
+        paths = [RESULTS / f"{name}.json" for name in bench.BENCHMARKS]
+        records = [bench.read(path) for path in paths if path.is_file()]
+        for path in paths:
+            self.env.note_dependency(str(path))
+        head = [name.removeprefix(">") for name in bench.COLUMNS]
+        rows = [(code(name), *cells) for name, *cells in bench.rows(records)]
+        missing = ", ".join(path.stem for path in paths if not path.is_file())
+        return [
+            *([table(head, rows)] if rows else []),
+            *map(note, bench.machines(records)),
+            *([note(f"Not measured yet: {missing}.")] if missing else []),
+        ]
+
+
 class ClaimsTable(_Directive):
     """The ledger of claims."""
 
@@ -272,6 +293,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("trunk-table", TrunkTable)
     app.add_directive("recipe-settings", RecipeSettings)
     app.add_directive("benchmark-table", BenchmarkTable)
+    app.add_directive("bench-summary", BenchSummary)
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("shots-table", ShotsTable)
     return {"parallel_read_safe": True}

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); what stood there is untouched"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder itself may be missing, or be a file
+            temporary.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

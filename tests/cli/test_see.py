@@ -240,10 +240,11 @@ def test_output_follows_the_documented_schema(call, picture, detector, classifie
 
 def test_schema_covers_all_that_a_scene_says():
     schema = json.loads(re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1])
-    from allsight.scene import Masks, Vocabulary
+    from allsight.scene import Masks, Trust, Vocabulary
 
     scene = Scene(
         (4, 5),
+        trust=Trust(True, 0.5, torch.tensor([False]), torch.tensor([1.25])),
         boxes=torch.tensor([[0.0, 1, 2, 3]]),
         labels=torch.tensor([0]),
         scores=torch.tensor([0.5]),
@@ -269,6 +270,7 @@ def test_schema_covers_all_that_a_scene_says():
 
 TYPES = {
     "object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "null": type(None),
+    "boolean": bool,
 }  # fmt: skip
 
 

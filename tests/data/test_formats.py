@@ -1,6 +1,7 @@
 """What one format writes it reads again, and the door finds the right reader."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -103,6 +104,10 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(
     form: str, make_dataset: Callable[..., Dataset], tmp_path: Path
 ) -> None:
     made = make_dataset([(0, 8, 8, 24, 32)]) if form in DETECTION else tagged(tmp_path / "made", "train")
+    if form == "regions":
+        regions = torch.zeros((32, 32), dtype=torch.int64)
+        painted = (replace(e, annotation=e.annotation.with_(regions=regions, tags=None)) for e in made)
+        made = replace(made, examples=tuple(painted), tag_classes=None, region_classes=CLASSES)
     root = tmp_path / "new"
     write_datasets({"train": made}, root, form)
     before = sorted(root.rglob("*"))
@@ -117,6 +122,21 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(
         assert "\n" not in str(caught.value)
         assert sorted(root.rglob("*")) == before
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_force_replaces_data_sets_only(make_dataset: Callable[..., Dataset], tmp_path: Path) -> None:
+    made = {"train": make_dataset([(0, 8, 8, 24, 32)])}
+    for place in (tmp_path / "desk" / "dear.txt", tmp_path / "letter.txt"):
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("dear")
+    for root in (tmp_path / "desk", tmp_path / "letter.txt"):
+        with pytest.raises(OutputError, match="is no data set, so not even --force replaces it"):
+            write_datasets(made, root, "voc", force=True)
+    assert (tmp_path / "desk" / "dear.txt").read_text() == (tmp_path / "letter.txt").read_text() == "dear"
+    (tmp_path / "empty").mkdir()
+    write_datasets(made, tmp_path / "empty", "voc", force=True)
+    write_datasets(made, tmp_path / "empty", "coco", force=True)
+    assert detect_format(tmp_path / "empty") == "coco"
 
 
 def test_not_a_data_set(tmp_path: Path) -> None:
@@ -136,6 +156,9 @@ def test_doors_of_the_real_data(shared_data: Path) -> None:
         "coco256/object_detection": ("yolo", ["train", "val"], 256),
         "coco256/instance_segmentation/config.yaml": ("yolo", ["train", "val"], 200),
         "coco_mini": ("coco", ["train2017"], 80),
+        "camvid": ("regions", ["train", "val"], 468),
+        "coco256/semantic_segmentation": ("regions", ["train", "val"], 200),
+        "coco256/panoptic_segmentation": ("regions", ["train", "val"], 200),
         "caltech7": ("folders", [""], 762),
         "cifar100_subset": ("arrays", ["train_80_per_class"], 8000),
     }

@@ -22,6 +22,16 @@ def test_lines_go_through_their_points() -> None:
     assert {"a < b & c", "T", "recall", "precision"} <= {t.text for t in root.iter(f"{SVG}text")}
 
 
+def test_what_is_only_to_compare_with_takes_no_colour() -> None:
+    lines = [Line("ideal", [0, 1], [0, 1], reference=True), Line("ours", [0, 1], [0, 0.5])]
+    both, alone = (
+        ElementTree.fromstring(line_chart(some, title="", x_title="", y_title="")) for some in (lines, lines[1:])
+    )
+    strokes = [[line.attrib["stroke"] for line in root.iter(f"{SVG}polyline")] for root in (both, alone)]
+    assert strokes[0][1:] == strokes[1]
+    assert strokes[0][0] != strokes[0][1]
+
+
 def test_logarithmic_axis_gives_equal_ratios_equal_room() -> None:
     line = Line("score", [25, 50, 100, 200], [0.1, 0.2, 0.3, 0.4], [0, 0.1, 0.2, 0.3], [0.2, 0.3, 0.4, 0.5], True)
     chart = line_chart([line], title="", x_title="", y_title="", x_range=(20, 250), logarithmic=True)

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from allsight.draw import beside, contact_sheet, draw
 from allsight.draw.canvas import Canvas
-from allsight.draw.palette import class_colours
+from allsight.draw.palette import DARK, GREY, class_colours
 from allsight.errors import PictureError
-from allsight.scene import Masks, Scene, Vocabulary
+from allsight.scene import Masks, Scene, Trust, Vocabulary
 
 NAMES = Vocabulary(("ant", "bee"))
 ANT, BEE = (torch.tensor(colour, dtype=torch.uint8) for colour in class_colours(NAMES.names))
@@ -48,6 +48,22 @@ def test_weak_boxes_are_dashed() -> None:
     rows = [(d[:, 220:330, 200] == ANT[:, None]).all(0).float().mean().item() for d in (solid, dashed)]
     assert rows[0] == 1
     assert 0.3 < rows[1] < 0.7
+
+
+def test_what_is_not_vouched_for_is_grey_and_dashed() -> None:
+    size, box = (600, 800), (200, 200, 400, 350)
+    known, doubtful, foreign = (
+        draw(grey(*size), scene(size, box, trust=Trust(picture, 0.5, torch.tensor([inside]))))
+        for picture, inside in ((True, True), (True, False), (False, True))
+    )
+    assert torch.equal(known, draw(grey(*size), scene(size, box)))
+    colour = torch.tensor(GREY, dtype=torch.uint8)
+    for drawn in (doubtful, foreign):
+        assert 0.3 < (drawn[:, 220:330, 200] == colour[:, None]).all(0).float().mean() < 0.7
+    assert doubtful.shape == known.shape
+    assert foreign.shape[1] > 600  # a line says so
+    nothing = draw(grey(*size), Scene(size, trust=Trust(False, 2.0, torch.zeros(0, dtype=torch.bool))))
+    assert nothing.shape[1] > 600
 
 
 def test_small_pictures_are_enlarged() -> None:
@@ -114,6 +130,17 @@ def test_regions_are_tinted_but_what_is_ignored_stays() -> None:
     assert drawn.shape[1] > 500
     assert (drawn[:, 150, 150].float() - (90 + BEE.float()) / 2).abs().max() <= 1
     assert not changed(grey(*size), drawn[:, :500])[250:].any()
+
+
+def test_where_two_regions_meet_a_line_is_drawn() -> None:
+    size = (500, 500)
+    regions = torch.full(size, 255)
+    regions[:250, :400] = 1
+    regions[250:, :400] = 0
+    drawn = draw(grey(*size), Scene(size, regions=regions, region_classes=NAMES))
+    dark = (drawn[:, :500] == torch.tensor(DARK)[:, None, None]).all(0)
+    assert dark[249, :400].all()
+    assert not dark[:245].any() and not dark[255:].any()
 
 
 def test_tags_stand_below_the_picture() -> None:

@@ -19,17 +19,22 @@ from allsight.models.detection.torchvision_keys import (
     published_classes,
     torchvision_key,
 )
+from allsight.models.instances.mask_rcnn import mask_rcnn_fpn
 from allsight.scene import Frame, Vocabulary
 from allsight.weights.files import load_state
 from torchvision_reference import detection_models
 
 # Name and shape of every tensor in the state dicts of torchvision 0.28.
 KEYS = json.loads(gzip.decompress(Path(__file__).with_name("torchvision_detector_keys.json.gz").read_bytes()))
-BUILDERS = {"fasterrcnn_resnet50_fpn": faster_rcnn_fpn, "retinanet_resnet50_fpn": retinanet}
+BUILDERS = {
+    "fasterrcnn_resnet50_fpn": faster_rcnn_fpn,
+    "retinanet_resnet50_fpn": retinanet,
+    "maskrcnn_resnet50_fpn": mask_rcnn_fpn,
+}
 UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # numbers between 1 and 90 that COCO has no class for
 COCO_IDS = tuple(number for number in range(1, 91) if number not in UNUSED)
 COCO = Vocabulary(tuple(f"class {number}" for number in COCO_IDS), COCO_IDS)
-CLASSES = {"fasterrcnn_resnet50_fpn": published_classes(COCO, 1), "retinanet_resnet50_fpn": published_classes(COCO, 0)}
+CLASSES = {name: published_classes(COCO, 0 if name.startswith("retinanet") else 1) for name in BUILDERS}
 
 
 def built(name, classes=None):
@@ -39,6 +44,8 @@ def built(name, classes=None):
 def published_name(name):
     """How the published files, which are older, call what torchvision's modules call `name` today."""
     name = re.sub(r"(_blocks\.\d)\.0\.", r"\1.", name).replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+    if hidden := re.fullmatch(r"roi_heads\.mask_head\.(\d)\.0\.(\w+)", name):
+        return f"roi_heads.mask_head.mask_fcn{int(hidden[1]) + 1}.{hidden[2]}"
     if "_head.conv." in name:
         head, number, _, kind = name.rsplit(".", 3)
         return f"{head}.{2 * int(number)}.{kind}"
@@ -64,6 +71,8 @@ def test_old_names_are_those_of_the_published_files():
         "backbone.fpn.extra_blocks.p6.weight",
         "rpn.head.conv.weight",
         "head.classification_head.conv.6.weight",
+        "roi_heads.mask_head.mask_fcn4.bias",
+        "roi_heads.mask_predictor.conv5_mask.weight",
     } <= renamed
 
 
@@ -91,7 +100,7 @@ def test_a_published_checkpoint_loads_by_its_path(tmp_path):
 
 
 def test_classes_have_the_numbers_of_the_files():
-    faster, retina = CLASSES.values()
+    faster, retina = CLASSES["fasterrcnn_resnet50_fpn"], CLASSES["retinanet_resnet50_fpn"]
     assert (len(faster), len(retina)) == (90, 91)
     assert faster[0] == retina[1] == "class 1"
     assert faster[89] == retina[90] == "class 90"
@@ -165,6 +174,31 @@ def test_faster_rcnn_answers_equally_on_the_same_random_weights(monkeypatch, pic
     torch.testing.assert_close(found.boxes, wanted["boxes"], atol=1e-3, rtol=0)
     torch.testing.assert_close(found.scores, wanted["scores"], atol=1e-5, rtol=0)
     assert torch.equal(found.labels + 1, wanted["labels"])
+
+
+@torch.no_grad()
+def test_mask_rcnn_answers_equally_on_the_same_random_weights(monkeypatch, picture):
+    models = detection_models(monkeypatch)
+    torch.manual_seed(0)
+    name = "maskrcnn_resnet50_fpn"
+    options = {"weights": None, "weights_backbone": None, "num_classes": 6, "min_size": 128, "max_size": 256}
+    reference = disturbed(getattr(models, name)(**options, rpn_post_nms_top_n_test=200))
+    louder(reference.rpn.head.cls_logits, 30)
+    louder(reference.rpn.head.bbox_pred, 5)
+    louder(reference.roi_heads.box_predictor.cls_score, 100)
+    louder(reference.roi_heads.box_predictor.bbox_pred, 20)
+    system = built(name, Vocabulary(tuple("abcde"))).eval()
+    system.heads["objects"].proposed = 200
+    load_state(system, reference.state_dict(), source="torchvision", rename=torchvision_key)
+    seen = {}
+    reference.roi_heads.mask_predictor.register_forward_hook(lambda module, given, answer: seen.update(masks=answer))
+    (wanted,) = reference([picture[0] / 255])
+    outputs = system(picture).heads["objects"]
+    count = len(wanted["boxes"])
+    assert count > 0
+    torch.testing.assert_close(outputs.boxes[0, :count], wanted["boxes"], atol=1e-3, rtol=0)
+    of_labels = seen["masks"][torch.arange(count), wanted["labels"]]
+    torch.testing.assert_close(outputs.masks[0, :count], of_labels, atol=1e-3, rtol=0)
 
 
 @torch.no_grad()

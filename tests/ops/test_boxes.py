@@ -76,6 +76,39 @@ def test_giou_of_two_unit_boxes_one_apart() -> None:
     assert ops.aligned_giou(a, b).item() == pytest.approx(-1 / 3)
 
 
+def overlaps_by_the_book(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and GIoU with corners kept together, as the definitions are written."""
+
+    def size(low: Tensor, high: Tensor) -> Tensor:
+        return (high - low).clamp_min(0).prod(-1)
+
+    def share(part: Tensor, whole: Tensor) -> Tensor:
+        return torch.where(whole > 0, part / torch.where(whole > 0, whole, 1), 0)
+
+    meets = size(torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:]))
+    union = size(a[..., :2], a[..., 2:]) + size(b[..., :2], b[..., 2:]) - meets
+    hull = size(torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:]))
+    iou = share(meets, union)
+    return iou, iou - share((hull - union).clamp_min(0), hull)
+
+
+@given(any_boxes(), any_boxes())
+def test_overlaps_are_those_of_the_book_bit_by_bit(a: Tensor, b: Tensor) -> None:
+    iou, giou = overlaps_by_the_book(a[:, None], b)
+    assert torch.equal(ops.pairwise_iou(a, b), iou)
+    assert torch.equal(ops.pairwise_giou(a, b), giou)
+
+
+def test_gradients_are_those_of_the_book() -> None:
+    torch.manual_seed(0)
+    a, b = (torch.rand(200, 4) * 50 for _ in range(2))  # half of them swapped
+    a.requires_grad_()
+    for ours, expected in zip((ops.aligned_iou, ops.aligned_giou), overlaps_by_the_book(a, b), strict=True):
+        (gradient,) = torch.autograd.grad(ours(a, b).sum(), a)
+        (wanted,) = torch.autograd.grad(expected.sum(), a, retain_graph=True)
+        torch.testing.assert_close(gradient, wanted, atol=1e-7, rtol=1e-5)
+
+
 def test_aligned_is_the_diagonal_of_pairwise() -> None:
     a, b = (ops.convert(torch.rand(5, 4) * 10, "xywh", "xyxy") for _ in range(2))
     torch.testing.assert_close(ops.aligned_iou(a, b), ops.pairwise_iou(a, b).diagonal())

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,9 @@ def test_scores_of_tags_by_hand():
     truth = tagged([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     said = tagged([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1]])
     found = judge(truth, said)
-    assert found.summary == {"top-1": 0.5}
+    assert found.summary["top-1"] == 0.5
+    assert set(found.summary) == {"top-1", "ECE", "ECE calibrated"}
+    assert found.reliance.risk.at(1.0) == 0.5
     assert found.confusion.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert found.worst(5) == [3, 1]
     assert found.per_class[CLASSES[0]] == {"precision": 1.0, "recall": 0.5, "pictures": 2}
@@ -145,7 +148,7 @@ def test_a_model_of_other_classes_in_another_order():
     truth = tagged([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
     said = tagged([[0, 0, 0, 0, 0, 0, 0.9, 0.1], [0.6, 0.4, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0.1, 0.9]], names)
     found = judge(truth, said)
-    assert found.summary == {"top-1": pytest.approx(2 / 3), "top-5": pytest.approx(1)}
+    assert (found.summary["top-1"], found.summary["top-5"]) == (pytest.approx(2 / 3), pytest.approx(1))
     assert found.confusion.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 
@@ -171,6 +174,10 @@ def test_report_is_whole(tags, detector, tmp_path):
     ).read_text(encoding="utf-8")
     assert "&lt;tiny&gt; on made" in page
     assert page.count("<table>") == page.count("</table>") == 2
+    assert "reliability.svg" in page
+    figures = json.loads((out / "scores.json").read_text())
+    assert sum(each["count"] for each in figures["reliance"]["raw"]) > 0
+    assert set(figures["reliance"]["risk"]) == {"100%", "80%", "50%"}
     for part in page.split('src="')[1:]:
         assert (out / part.split('"')[0]).stat().st_size > 0
     with Image.open(out / "worst.jpg") as image:

@@ -1,6 +1,7 @@
 import importlib.util
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from allsight.data.pictures import read_picture
 from allsight.errors import ModelError, OutputError
 from allsight.hub import Model, Preprocessing, Spec
+from allsight.metrics.calibration import Platt
+from allsight.models.familiarity import Familiarity, picture_vector
+from allsight.models.knowledge import Knowledge
 from allsight.ops.nms import batched_nms
 from allsight.ops.roi_align import roi_align
 from allsight.predict import Predictor, graphs, runtimes
@@ -210,7 +214,7 @@ def made(monkeypatch: pytest.MonkeyPatch, graph: Path) -> list[str]:
     """Models that a graph was made for; making one costs nothing here."""
     found: list[str] = []
 
-    def fake(model: Model, path: Path, size: object = None) -> None:
+    def fake(model: Model, path: Path, features: object = ()) -> None:
         found.append(model.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(graph.read_bytes())
@@ -246,20 +250,21 @@ def test_auto_takes_the_fastest_that_is_there(cache, detector, made, monkeypatch
     pytest.importorskip("openvino")
     assert isinstance(open_runtime("auto", detector, pictures=3), TorchRuntime)
     assert made == []
-    assert isinstance(open_runtime("auto", detector, pictures=10_000), OpenVinoRuntime)
-    assert isinstance(open_runtime("auto", detector, pictures=3), OpenVinoRuntime)  # the graph is there now
-    without(monkeypatch, "openvino")
-    assert isinstance(open_runtime("auto", detector, pictures=3), OnnxRuntime)
-    without(monkeypatch, "onnx", "onnxruntime")
+    assert isinstance(open_runtime("auto", detector, pictures=10_000), OnnxRuntime)
+    assert isinstance(open_runtime("auto", detector, pictures=3), OnnxRuntime)  # the graph is there now
+    assert isinstance(open_runtime("auto", detector, precision="bfloat16", pictures=3), OpenVinoRuntime)
+    without(monkeypatch, "onnxruntime")
+    assert isinstance(open_runtime("auto", detector, pictures=3), OpenVinoRuntime)
+    without(monkeypatch, "onnx", "onnxruntime", "openvino")
     assert isinstance(open_runtime("auto", detector), TorchRuntime)
 
 
 def test_auto_goes_on_where_something_is_broken(cache, detector, made, monkeypatch):
     said: list[str] = []
-    monkeypatch.setitem(sys.modules, "openvino", None)  # its import raises
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # its import raises
     monkeypatch.setattr(runtimes, "installed", lambda name: True)
-    assert isinstance(open_runtime("auto", detector, say=said.append), OnnxRuntime)
-    assert any("openvino: cannot run tiny" in text for text in said)
+    assert isinstance(open_runtime("auto", detector, say=said.append), OpenVinoRuntime)
+    assert any("onnxruntime: cannot run tiny" in text for text in said)
 
     def fail(*_: object) -> Path:
         raise OutputError("no space")
@@ -274,6 +279,37 @@ def test_a_runtime_that_is_not_there(name, cache, detector, monkeypatch):
     without(monkeypatch, name)
     with pytest.raises(ModelError, match=r'pip install "allsight\[fast\]"'):
         open_runtime(name, detector)
+
+
+def test_every_runtime_abstains_alike(detector, tmp_path):
+    frame = detector.preprocessing.frame((48, 64))
+    with torch.inference_mode():
+        learned = [detector.system(noise(64, 64, seed=i)).features for i in range(20)]
+        expected = detector.system(noise(64, 64))
+    pictures = Familiarity.fit(torch.stack([picture_vector(each["c5"], frame) for each in learned]), "c5")
+    objects = Familiarity.fit(torch.cat([each["c4"][0].flatten(1).T for each in learned]), "c4")
+    knowledge = Knowledge(pictures, objects, Platt(2.0, -0.5))
+    model = replace(detector, knowledge=knowledge)
+    write_onnx(model, tmp_path / "f.onnx", (64, 64), features=knowledge.features)
+    by_torch = Predictor(model, abstain=True)(noise(64, 64)[0]).trust
+    for kind, package in ((OnnxRuntime, "onnxruntime"), (OpenVinoRuntime, "openvino")):
+        pytest.importorskip(package)
+        runtime = kind(tmp_path / "f.onnx", outputs_like(model, knowledge.features))
+        found = runtime(noise(64, 64))
+        assert list(found.features) == ["c5", "c4"]
+        for name, value in found.features.items():
+            torch.testing.assert_close(value, expected.features[name], atol=1e-3, rtol=1e-4)
+        trust = Predictor(model, runtime=runtime, abstain=True)(noise(64, 64)[0]).trust
+        assert trust.distance == pytest.approx(by_torch.distance, rel=1e-3)
+        one, other = (each.distances.sort().values for each in (trust, by_torch))
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
+def test_a_graph_with_features_is_another_one(cache, detector, made):
+    plain = graphs.cached_or_made(detector, lambda text: None)
+    assert graphs.cached(detector, ("c5",)) is None
+    assert graphs.cached_or_made(detector, lambda text: None, ("c5",)) != plain
+    assert graphs.cached(detector) == plain
 
 
 def test_what_cannot_be_traced_is_said_in_one_line(detector, tmp_path, monkeypatch):

@@ -165,3 +165,25 @@ def test_a_map_of_instances_is_one_mask_for_each_number(seed: int) -> None:
 
 def test_a_map_without_instances() -> None:
     assert len(Masks.from_labels(torch.zeros(4, 5, dtype=torch.int32))) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crops_are_what_grid_sample_reads(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    dense = torch.rand(3, 9, 12, generator=random) > 0.5
+    which = torch.tensor([2, 0, 1, 1])
+    corner = torch.rand(4, 2, generator=random) * 8 - 2
+    boxes = torch.cat([corner, corner + 0.5 + 8 * torch.rand(4, 2, generator=random)], dim=1)
+    found = Masks.from_dense(dense).crop(which, boxes, 5)
+    cells = (torch.arange(5) + 0.5) / 5
+    x, y = (boxes[:, i, None] + (boxes[:, i + 2] - boxes[:, i])[:, None] * cells for i in (0, 1))
+    grid = torch.stack(
+        [(2 * x / 12 - 1)[:, None, :].expand(-1, 5, -1), (2 * y / 9 - 1)[:, :, None].expand(-1, -1, 5)], dim=-1
+    )
+    expected = torch.nn.functional.grid_sample(dense[which, None].float(), grid, align_corners=False)[:, 0]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_crops_of_no_masks() -> None:
+    assert Masks.blank(2, (5, 5)).crop(torch.tensor([1]), torch.tensor([[0.0, 0, 5, 5]]), 3).sum() == 0
+    assert Masks.blank(0, (5, 5)).crop(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4), 3).shape == (0, 3, 3)

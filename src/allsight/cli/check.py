@@ -33,7 +33,7 @@ def check(
     Exit code: 0 training can start (what is bad in part is left out), 1 it would refuse, 2 nothing could be read.
 
     Args:
-        data: COCO JSON, VOC XML, YOLO txt, a folder per class, or .npz.
+        data: COCO JSON, VOC XML, YOLO txt, label maps, a folder per class, or .npz.
         split: Which part of it.
         out: Draw the pictures with most problems there.
         json: Write the findings as JSON there; "-" is stdout.

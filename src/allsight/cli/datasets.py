@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from allsight.cli.terminal import note
 from allsight.errors import AnnotationError, OutputError
-from allsight.files import refuse_to_overwrite
 
 # Torch is imported inside the functions: help must not wait for it.
 if TYPE_CHECKING:
@@ -44,24 +43,22 @@ def write_splits(
         OutputError: the target exists and is not to be replaced, or what is read lies in it.
         AnnotationError: there is nothing to write, or the form has no place for it.
     """
-    from allsight.data.formats import detect_format, lost_fields, write_datasets
+    from allsight.data.formats import lost_fields, refuse_to_replace, write_datasets
 
-    refuse_to_overwrite(target, force)
     for source in sources:
         if _within(source, target) or _within(target, source):
             raise OutputError(f"{target}: one of {source} and {target} lies in the other; choose another folder")
-    if force and target.exists() and (not target.is_dir() or any(target.iterdir())):
-        try:
-            detect_format(target)
-        except AnnotationError as error:
-            raise OutputError(f"{target}: is no data set, so not even --force replaces it; remove it first") from error
+    refuse_to_replace(target, force)
+    if form == "regions":
+        datasets = {name: dataset.with_regions() for name, dataset in datasets.items()}
     if not any(len(dataset) for dataset in datasets.values()):
         raise AnnotationError(f"{sources[0]}: no usable pictures to write; `allsight check` says why")
     problems = dict.fromkeys(problem for dataset in datasets.values() for problem in dataset.problems)
     tell(list(problems))
     lost = {field for dataset in datasets.values() for field in lost_fields(dataset, form)}
     one = next(iter(datasets.values()))
-    main = [name for name, classes in (("boxes", one.object_classes), ("tags", one.tag_classes)) if classes is not None]
+    kinds = (("boxes", one.object_classes), ("tags", one.tag_classes), ("regions", one.region_classes))
+    main = [name for name, classes in kinds if classes is not None]
     if lost.issuperset(main):
         raise AnnotationError(f"{sources[0]}: {form} has no place for {' and '.join(main)}; choose another form")
     write_datasets(datasets, target, form, force=force)
@@ -85,6 +82,8 @@ def told(dataset: "Dataset") -> str:
         parts.append(f"{count:,} objects of {len(dataset.object_classes)} classes")
     if dataset.tag_classes is not None:
         parts.append(f"tags of {len(dataset.tag_classes)} classes")
+    if dataset.region_classes is not None:
+        parts.append(f"regions of {len(dataset.region_classes)} classes")
     return f"{dataset.split or 'all'}: {', '.join(parts)}"
 
 

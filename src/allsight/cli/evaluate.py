@@ -26,7 +26,8 @@ def evaluate(
     json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
     force: bool = False,
 ) -> int:
-    """Score a model on annotated pictures: boxes as COCO and VOC do, tags by accuracy or average precision.
+    """Score a model on annotated pictures: boxes as COCO and VOC do, tags by accuracy or average precision, regions by
+    intersection over union.
 
     Args:
         model: Name of a shipped model, or a folder with a model or a training run.
@@ -43,18 +44,22 @@ def evaluate(
     with only_json(json == "-") as stdout:
         from allsight.predict import load
         from allsight.predict.evaluate import Evaluation, answers
+        from allsight.predict.regions import evaluate_regions
         from allsight.predict.report import as_json, refuse_report, write_report
         from allsight.predict.scores import scores
 
         if out is not None:
             refuse_report(out, force)
-        dataset = _open(data, split)
+        dataset = held_out(data, split)
         predictor = load(model, precision="float32")
         said = progress(answers(predictor, dataset), len(dataset), "evaluating")
-        evaluation = Evaluation.of(predictor, dataset, said)
+        if dataset.region_classes is not None:
+            evaluation, found = evaluate_regions(predictor.model.name, dataset, said)
+        else:
+            evaluation = Evaluation.of(predictor, dataset, said)
+            found = scores(evaluation, predictor.shown)
         for line in evaluation.failed:
             note(f"error: {line}")
-        found = scores(evaluation, predictor.shown)
         names = {"model": predictor.model.name, "data": "/".join(filter(None, (dataset.name, dataset.split)))}
         write_result(as_json(evaluation, found, **names), json, stdout)
         _show(evaluation, found, **names)
@@ -63,7 +68,7 @@ def evaluate(
     return 1 if evaluation.failed else 0
 
 
-def _open(data: Path, split: str | None) -> "Dataset":
+def held_out(data: Path, split: str | None) -> "Dataset":
     """Read the split that is asked for, else the one that is there to be judged by."""
     from allsight.data.formats import open_dataset, splits
 

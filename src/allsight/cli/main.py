@@ -21,11 +21,13 @@ COMMANDS = {
     "see": ("allsight.cli.see:see", "look at pictures: what is there, where, how surely"),
     "train": ("allsight.cli.train:of_system", "train a system on annotated pictures"),
     "eval": ("allsight.cli.evaluate:evaluate", "score a model on annotated pictures and write a report"),
+    "calibrate": ("allsight.cli.calibrate:calibrate", "teach a model to say when it does not know"),
     "check": ("allsight.cli.check:check", "examine annotated pictures for whatever would spoil training"),
     "export": ("allsight.cli.export:export", "write a model as a graph for other runtimes: ONNX, OpenVINO"),
     "convert": ("allsight.cli.convert:convert", "write a data set in another form"),
     "split": ("allsight.cli.split:split", "divide a data set into train, val, ..."),
     "claims": ("allsight.cli.claims:claims", "re-run the lectures' comparisons and say which of them hold here"),
+    "bench": ("allsight.cli.bench:bench", "measure speed and scale against peers, in one table"),
     "models": ("allsight.cli.models:models", "list the models that are shipped and the systems that can be trained"),
 }
 

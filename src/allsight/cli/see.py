@@ -35,6 +35,7 @@ def see(
     json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
     threshold: Annotated[float | None, arg(metavar="SCORE", help_behavior_hint="")] = None,
     tile: bool = False,
+    abstain: bool = False,
     runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
     no_draw: bool = False,
     force: bool = False,
@@ -53,6 +54,9 @@ def see(
             --out is given.
         threshold: Show objects from this score on; by default what the model says for each class.
         tile: Look at large pictures tile by tile as well: finds small objects, takes longer.
+        abstain: Show scores that are probabilities, and mark what the model does not vouch for: objects and whole
+            pictures unlike those that it learned from, and what is more probably wrong than right. The model must have
+            been calibrated (see `allsight calibrate`); --threshold is then one of these scores.
         runtime: What computes: by default the fastest that is installed. The graph that it runs is made once and kept;
             for a few pictures that is not worth while, and torch does it.
         no_draw: Write the JSON only.
@@ -76,7 +80,7 @@ def see(
     with only_json(json == "-") as stdout:
         from allsight.predict import load
 
-        predictor = load(model, threshold=threshold, runtime=runtime, pictures=len(pictures), say=note)
+        predictor = load(model, threshold=threshold, runtime=runtime, abstain=abstain, pictures=len(pictures), say=note)
         begun = time.monotonic()
         with SeenFile(file or stdout, predictor.model.name) as sink:
             summary = _look(predictor, pictures, drawn, tile, sink)

@@ -62,8 +62,8 @@ def read_coco(root: str | Path, split: str = "") -> Dataset:
         there = ", ".join(files) or "none"
         raise AnnotationError(f"{root}: has no COCO annotations of {split!r}; there are: {there}")
     file = files[split] if split else next(iter(files.values()))
-    value = _load(file)
-    classes, keypoints = _vocabularies(value.get("categories"), file)
+    value = load_coco(file)
+    classes, keypoints = category_vocabularies(value.get("categories"), file)
     problems: list[Problem] = []
     table, owners = _pictures(value["images"], file, problems)
     _add_annotations(table, owners, value.get("annotations", ()), classes, len(keypoints or ()), file, problems)
@@ -75,7 +75,8 @@ def read_coco(root: str | Path, split: str = "") -> Dataset:
     return Dataset(tuple(examples), classes, problems=(*problems, *found), name=home.name, split=split)
 
 
-def _load(file: Path) -> dict[str, Any]:
+def load_coco(file: Path) -> dict[str, Any]:
+    """Return what a COCO file says; raises AnnotationError if it has no list of images."""
     try:
         value = json.loads(file.read_bytes())
     except OSError as error:
@@ -87,7 +88,8 @@ def _load(file: Path) -> dict[str, Any]:
     return value
 
 
-def _vocabularies(categories: Any, file: Path) -> tuple[Vocabulary, Vocabulary | None]:
+def category_vocabularies(categories: Any, file: Path) -> tuple[Vocabulary, Vocabulary | None]:
+    """Return the classes of a COCO file by its sparse ids, and the names of their keypoints, if they have any."""
     try:
         ranked = sorted({int(c["id"]): c for c in categories}.items())
         points = next((tuple(c["keypoints"]) for _, c in ranked if c.get("keypoints")), None)
@@ -201,7 +203,7 @@ def _add_captions(table: Table, owners: dict[Any, int], file: Path) -> None:
     if not file.name.startswith("instances_") or not beside.is_file():
         return
     captions: list[list[str]] = [[] for _ in table.paths]
-    for item in _load(beside).get("annotations", ()):
+    for item in load_coco(beside).get("annotations", ()):
         if isinstance(item, dict) and owners.get(item.get("image_id"), -1) >= 0:
             captions[owners[item["image_id"]]].append(str(item.get("caption", "")).strip())
     table.pictures["captions"] = [tuple(each) for each in captions]

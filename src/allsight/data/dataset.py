@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from allsight.data.label_maps import DenseMap, RegionsOfObjects
 from allsight.data.outlines import draw_outlines
 from allsight.data.pictures import read_picture
 from allsight.scene import Scene, Vocabulary
@@ -51,6 +52,7 @@ class Example:
         annotation: what is annotated, masks excepted if `outlines` are given.
         outlines: per instance its polygon rings or run-length code as COCO has them: a mask is drawn when the scene
             is asked for, because drawing those of a large data set takes minutes.
+        label_map: the class of every pixel, likewise decoded when the scene is asked for.
         pixels: (3, H, W) uint8, for pictures that are no files.
     """
 
@@ -58,6 +60,7 @@ class Example:
     annotation: Scene
     outlines: tuple[Any, ...] | None = None
     pixels: Tensor | None = None
+    label_map: DenseMap | None = None
 
     @property
     def name(self) -> str:
@@ -66,10 +69,22 @@ class Example:
 
     @property
     def scene(self) -> Scene:
-        """The annotation with its masks."""
-        if self.outlines is None:
-            return self.annotation
-        return self.annotation.with_(masks=draw_outlines(self.outlines, self.annotation.size))
+        """The annotation with its masks and regions."""
+        size, drawn = self.annotation.size, {}
+        if self.outlines is not None:
+            drawn["masks"] = draw_outlines(self.outlines, size)
+        if self.label_map is not None:
+            drawn |= self.label_map.fields(size)
+        return self.annotation.with_(**drawn) if drawn else self.annotation
+
+    def region_counts(self, classes: int) -> Tensor | None:
+        """Return (C,) int64, how many pixels each class has; None if they are not annotated.
+
+        Raises:
+            AnnotationError: the label map cannot be read or does not fit.
+        """
+        regions = self.scene.regions
+        return None if regions is None else torch.bincount(regions.flatten(), minlength=256)[:classes]
 
     def picture(self, *, longest: int | None = None) -> Tensor:
         """Return the picture as (3, H, W) uint8 RGB; see `read_picture` for `longest`.
@@ -88,6 +103,7 @@ class Dataset:
         examples: in the order of the file that lists them.
         object_classes: names of the boxes' labels, None if boxes are not annotated.
         tag_classes: names of the pictures' classes, None if they are not annotated.
+        region_classes: names of the pixels' classes, None if they are not annotated.
         problems: what was dropped or put right.
         name: the data set's. split: train, val, ... or empty for all.
     """
@@ -95,6 +111,7 @@ class Dataset:
     examples: tuple[Example, ...]
     object_classes: Vocabulary | None = None
     tag_classes: Vocabulary | None = None
+    region_classes: Vocabulary | None = None
     problems: tuple[Problem, ...] = field(default=(), repr=False)
     name: str = ""
     split: str = ""
@@ -144,6 +161,25 @@ class Dataset:
             return replace(example, annotation=example.annotation.with_(tags=tags, tag_classes=classes))
 
         return replace(self, examples=tuple(map(tagged, self.examples)), tag_classes=classes)
+
+    def with_regions(self) -> "Dataset":
+        """Return the data set with regions: its own, else the masks of its objects, painted; without either, as it is.
+
+        Painted, the objects themselves are left out. The first class is "background"; a crowd is not annotated (255),
+        and neither is a picture of which no masks are known. Small objects lie on large ones.
+        """
+        masks = any(e.outlines is not None or e.annotation.masks is not None for e in self.examples)
+        if self.region_classes is not None or not masks:
+            return self
+        classes = Vocabulary(("background", *(self.object_classes or ())))
+
+        def painted(example: Example) -> Example:
+            drawn = example.outlines is not None or example.annotation.masks is not None
+            bare = Scene(example.annotation.size, region_classes=classes, source=example.annotation.source)
+            label_map = RegionsOfObjects(example.annotation, example.outlines) if drawn else None
+            return replace(example, annotation=bare, outlines=None, label_map=label_map)
+
+        return replace(self, examples=tuple(map(painted, self.examples)), object_classes=None, region_classes=classes)
 
     def with_classes(self, classes: Vocabulary) -> "Dataset":
         """Return the data set with its objects numbered by another vocabulary, a model's for instance.

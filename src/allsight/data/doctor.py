@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from allsight.data.dataset import Dataset, Example, Problem
@@ -26,6 +25,7 @@ class Report:
         pictures: how many examples each split has.
         objects: per split, how many objects each class has.
         tags: per split, how many pictures each class has.
+        regions: per split, how many pixels each class has.
     """
 
     datasets: dict[str, Dataset]
@@ -33,6 +33,7 @@ class Report:
     pictures: dict[str, int]
     objects: dict[str, dict[str, int]]
     tags: dict[str, dict[str, int]]
+    regions: dict[str, dict[str, int]]
 
     @property
     def fatal(self) -> list[Problem]:
@@ -48,6 +49,8 @@ class Report:
         lines = []
         for split, count in self.pictures.items():
             told = [f"{name} {n}" for name, n in (self.objects[split] | self.tags[split]).items()]
+            pixels = sum(self.regions[split].values())
+            told += [f"{name} {n / max(pixels, 1):.1%}" for name, n in self.regions[split].items()]
             more = f" and {len(told) - 12} more classes" if len(told) > 12 else ""
             lines.append(f"{split or 'all'}: {count} pictures; {', '.join(told[:12]) or 'no labels'}{more}")
         for (severity, kind), number in Counter((p.severity, p.kind) for p in self.problems).items():
@@ -71,7 +74,8 @@ class Report:
             }
             for p in self.problems
         ]
-        return {"pictures": self.pictures, "objects": self.objects, "tags": self.tags, "problems": problems}
+        counts = {"objects": self.objects, "tags": self.tags, "regions": self.regions}
+        return {"pictures": self.pictures, **counts, "problems": problems}
 
     def worst(self, most: int = 12) -> list[tuple[Example, list[Problem]]]:
         """Return pictures to look at, those with most problems first.
@@ -108,14 +112,19 @@ def check(datasets: Mapping[str, Dataset], *, model_classes: Vocabulary | None =
     usable: dict[str, Dataset] = {}
     prints: list[Fingerprint] = []
     groups: list[int] = []
+    regions: dict[str, dict[str, int]] = {}
     for number, (split, dataset) in enumerate(datasets.items()):
         with ThreadPoolExecutor() as pool:
             results = list(pool.map(_examine, dataset))
-        good = [i for i, result in enumerate(results) if isinstance(result, Fingerprint)]
+        good = [i for i, result in enumerate(results) if not isinstance(result, Problem)]
         problems += [result for result in results if isinstance(result, Problem)]
-        prints += [result for result in results if isinstance(result, Fingerprint)]
+        found = [result for result in results if not isinstance(result, Problem)]
+        prints += [seen for seen, _ in found]
         groups += [number] * len(good)
         usable[split] = dataset.subset(good)
+        counts = [count for _, count in found if count is not None]
+        pixels = torch.stack(counts).sum(0).tolist() if counts else []
+        regions[split] = dict(zip(dataset.region_classes or (), pixels, strict=False))
     kept = [example for dataset in usable.values() for example in dataset]
     names = list(datasets)
     for first, second, same in find_twins(prints, groups):
@@ -123,20 +132,22 @@ def check(datasets: Mapping[str, Dataset], *, model_classes: Vocabulary | None =
         likeness = "the same as" if same else "nearly the same as"
         text = f"({names[groups[second]]}) is {likeness} {other} ({names[groups[first]]}); scores will be too good"
         problems.append(Problem("duplicate across splits", str(path), text, "warning", picture=str(path)))
-    problems += _class_problems(usable, model_classes)
+    problems += _class_problems(usable, regions, model_classes)
     return Report(
         usable,
         tuple(dict.fromkeys(problems)),
         {split: len(dataset) for split, dataset in usable.items()},
         {split: _count(dataset, "labels") for split, dataset in usable.items()},
         {split: _count(dataset, "tags") for split, dataset in usable.items()},
+        regions,
     )
 
 
-def _examine(example: Example) -> Fingerprint | Problem:
+def _examine(example: Example) -> tuple[Fingerprint, torch.Tensor | None] | Problem:
+    """Return what is left of a picture for comparison and the pixels of its regions, or what is wrong with it."""
     try:
-        _ = example.scene  # draws the masks
-        return fingerprint(example)
+        counts = example.region_counts(len(example.annotation.region_classes or ()))  # draws masks and regions
+        return fingerprint(example), counts
     except (PictureError, AnnotationError) as error:
         kind = "unreadable picture" if isinstance(error, PictureError) else "broken annotation"
         return Problem(kind, str(example.path), str(error).removeprefix(f"{example.path}: "), "dropped")
@@ -155,31 +166,41 @@ def _count(dataset: Dataset, field: str) -> dict[str, int]:
     return dict(zip(classes, counts.tolist(), strict=True))
 
 
-def _class_problems(datasets: Mapping[str, Dataset], model_classes: Vocabulary | None) -> list[Problem]:
+def _class_problems(
+    datasets: Mapping[str, Dataset], regions: Mapping[str, Mapping[str, int]], model_classes: Vocabulary | None
+) -> list[Problem]:
     """Return what is wrong with the classes of all splits together."""
     problems = []
     learn = next((split for split in datasets if split.startswith("train")), next(iter(datasets), None))
     if learn is None:
         return []
     train = datasets[learn]
-    classes = tuple(train.object_classes or ()) + tuple(train.tag_classes or ())
+    classes = _all_classes(train)
+    there = [bool(column.any()) for column in class_presence(train).T]
+    there += [pixels > 0 for pixels in regions[learn].values()]
     if not len(train):
         text = f"has no usable picture to learn from in {learn or 'it'}; see the other problems"
         problems.append(Problem("empty", train.name, text, "fatal"))
-    elif not class_presence(train).any():
-        problems.append(Problem("empty", train.name, f"has no object and no tag in {learn or 'it'}", "fatal"))
+    elif not any(there):
+        what = "no pixel of a class" if train.region_classes is not None else "no object and no tag"
+        problems.append(Problem("empty", train.name, f"has {what} in {learn or 'it'}", "fatal"))
     else:
-        there = set(np.flatnonzero(class_presence(train).any(axis=0)).tolist())
-        absent = [name for i, name in enumerate(classes) if i not in there]
+        absent = [name for name, known in zip(classes, there, strict=False) if not known]
         if absent:
             told = ", ".join(absent[:8]) + (f" and {len(absent) - 8} more" if len(absent) > 8 else "")
             text = f"{learn or 'it'} has no example of {told}; the model cannot learn them"
             problems.append(Problem("absent class", train.name, text, "warning"))
     for split, dataset in datasets.items():
-        if tuple(dataset.object_classes or ()) + tuple(dataset.tag_classes or ()) != classes:
+        if _all_classes(dataset) != classes:
             text = f"{split} has other classes than {learn}; give both one list of classes"
             problems.append(Problem("class mismatch", dataset.name, text, "fatal"))
     if model_classes is not None and tuple(model_classes) != classes:
         text = f"has {len(classes)} classes, the model has {len(model_classes)} ({model_classes.summary()})"
         problems.append(Problem("class mismatch", train.name, f"{text}; train it for these classes", "fatal"))
     return problems
+
+
+def _all_classes(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of objects, then tags, then regions."""
+    kinds = (dataset.object_classes, dataset.tag_classes, dataset.region_classes)
+    return tuple(name for classes in kinds for name in classes or ())

@@ -10,6 +10,7 @@ from allsight.data.arrays import array_splits, read_arrays, write_arrays
 from allsight.data.coco import coco_splits, read_coco, write_coco
 from allsight.data.dataset import Dataset, join
 from allsight.data.folders import folder_splits, read_folders, write_folders
+from allsight.data.regions import read_regions, region_splits, write_regions
 from allsight.data.voc import read_voc, voc_splits, write_voc
 from allsight.data.yolo import read_yolo, write_yolo, yolo_splits
 from allsight.errors import AnnotationError, OutputError
@@ -38,6 +39,7 @@ FORMATS: dict[str, Format] = {
     "voc": Format(voc_splits, read_voc, write_voc, frozenset({"boxes", "difficult"})),
     "coco": Format(coco_splits, read_coco, write_coco, frozenset({"boxes", "crowd", "masks", "keypoints", "captions"})),
     "yolo": Format(yolo_splits, read_yolo, write_yolo, frozenset({"boxes", "masks"})),
+    "regions": Format(region_splits, read_regions, write_regions, frozenset({"regions"})),
     "arrays": Format(array_splits, read_arrays, write_arrays, frozenset({"tags"})),
     "folders": Format(folder_splits, read_folders, write_folders, frozenset({"tags"})),
 }
@@ -54,7 +56,10 @@ def detect_format(path: str | Path) -> str:
     for name, form in FORMATS.items():
         if list(form.splits(path)):
             return name
-    forms = "VOC (Annotations/*.xml), COCO (annotations/*.json), YOLO (data.yaml), a folder per class or .npz"
+    forms = (
+        "VOC (Annotations/*.xml), COCO (annotations/*.json), YOLO (data.yaml), label maps (config.yaml), "
+        "a folder per class or .npz"
+    )
     raise AnnotationError(f"{path}: no data set that can be read; give {forms}")
 
 
@@ -104,9 +109,22 @@ def lost_fields(dataset: Dataset, format: str) -> list[str]:
         "masks": any(e.outlines is not None or e.annotation.masks is not None for e in dataset),
         "keypoints": any(e.annotation.keypoints is not None for e in dataset),
         "tags": any(e.annotation.tags is not None for e in dataset),
+        "regions": any(e.label_map is not None or e.annotation.regions is not None for e in dataset),
         "captions": any(e.annotation.captions is not None for e in dataset),
     }
     return [name for name, there in present.items() if there and name not in keeps]
+
+
+def refuse_to_replace(root: str | Path, force: bool) -> None:
+    """Raise an OutputError if something stands at `root`, but with `force` a data set or an empty folder."""
+    root = Path(root)
+    refuse_to_overwrite(root, force)
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return
+    try:
+        detect_format(root)
+    except AnnotationError as error:
+        raise OutputError(f"{root}: is no data set, so not even --force replaces it; remove it first") from error
 
 
 def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: str, *, force: bool = False) -> None:
@@ -116,15 +134,15 @@ def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: st
         datasets: by name of the split.
         root: the new folder.
         format: one of `FORMATS`.
-        force: replace what stands at `root`.
+        force: replace a data set that stands at `root`.
 
     Raises:
-        OutputError: `root` exists, or it cannot be written.
+        OutputError: `root` exists (even with `force` if it is no data set), or it cannot be written.
         AnnotationError: no such format, or it cannot say what the data set says.
     """
     write = FORMATS[_known(root, format)].write
     root = Path(root)
-    refuse_to_overwrite(root, force)
+    refuse_to_replace(root, force)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as temporary:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -153,16 +153,16 @@ class TrainingSet(torch.utils.data.Dataset):
         epoch, index = key
         sample = self.load(index)
         if self.transform is None:
-            return sample
+            return _unpacked(sample)
         randomness = generator(self.seed, epoch, index)
 
         def draw() -> Sample:
             return self.load(int(torch.randint(len(self), (), generator=randomness)))
 
-        return self.transform(sample, draw, randomness)
+        return _unpacked(self.transform(sample, draw, randomness))
 
     def load(self, index: int) -> Sample:
-        """Return a sample before augmentation, from the cache if it is there."""
+        """Return a sample before augmentation, from the cache if it is there; its regions are uint8."""
         sample = self._cache.get(index)
         if sample is None:
             sample = self._decode(index)
@@ -176,7 +176,18 @@ class TrainingSet(torch.utils.data.Dataset):
         if max(scene.size) > self.longest:
             frame = Frame.fit(scene.size, self.longest, multiple=1)
         picture = resize(example.picture(longest=self.longest), frame.resized)
-        return Sample(picture, frame.to_model(scene), str(example.path), frame)
+        return _packed(Sample(picture, frame.to_model(scene), str(example.path), frame))
+
+
+def _packed(sample: Sample) -> Sample:
+    """Return a sample with regions of uint8, which all labels fit: an eighth of the memory, and quicker to move."""
+    regions = sample.scene.regions
+    return sample if regions is None else replace(sample, scene=sample.scene.with_(regions=regions.to(torch.uint8)))
+
+
+def _unpacked(sample: Sample) -> Sample:
+    regions = sample.scene.regions
+    return sample if regions is None else replace(sample, scene=sample.scene.with_(regions=regions.long()))
 
 
 class EvaluationSet(torch.utils.data.Dataset):

@@ -61,7 +61,7 @@ def read_picture(source: str | Path | bytes, *, longest: int | None = None) -> T
     Raises:
         PictureError: missing, not a picture, truncated, no permission or more than `PIXEL_LIMIT` pixels.
     """
-    with _opened(source) as image:
+    with opened(source) as image:
         if longest is not None and longest < max(image.size):
             # Only the longer side counts; draft takes the strongest reduction that keeps both sides at least so long.
             image.draft(None, (longest, 1) if image.width >= image.height else (1, longest))
@@ -78,14 +78,21 @@ def picture_size(source: str | Path | bytes) -> tuple[int, int]:
     Raises:
         PictureError: as `read_picture`, but what is truncated or broken behind the header is not noticed.
     """
-    with _opened(source) as image:
+    with opened(source) as image:
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
 @contextmanager
-def _opened(source: str | Path | bytes) -> Iterator[Image.Image]:
-    """Open a picture, check its size before decoding and turn whatever goes wrong inside into a PictureError."""
+def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
+    """Open a picture, check its size before decoding and turn whatever goes wrong inside into a PictureError.
+
+    Args:
+        source: where it lies, or its bytes.
+
+    Raises:
+        PictureError: as `read_picture`.
+    """
     name = "a picture in memory" if isinstance(source, bytes) else str(source)
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:

@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allsight.draw.palette import PALETTE, ink_on, to_hex
 
-_INK, _FAINT = "#24272c", "#d9dbe0"
+_INK, _FAINT, _REFERENCE = "#24272c", "#d9dbe0", "#9a9ea6"
 _STYLE = (
     "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:12px;"
     f"fill:{_INK}}}.title{{font-size:15px;font-weight:600}}"
@@ -28,6 +29,7 @@ class Line:
         name: for the legend. x, y: (K,) points, from left to right.
         low, high: (K,) ends of an interval around y, or None.
         markers: whether the points themselves are shown, because only they were measured.
+        reference: whether nothing was measured at all: it is drawn in grey, to compare with.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Line:
     low: ArrayLike | None = None
     high: ArrayLike | None = None
     markers: bool = False
+    reference: bool = False
 
 
 def line_chart(
@@ -75,7 +78,7 @@ def line_chart(
         [(y, value) for value, y in zip(ticks(*y_range), down(ticks(*y_range)).tolist(), strict=True)],
         (title, x_title, y_title),
     )
-    for line, colour in zip(lines, _colours(len(lines)), strict=True):
+    for line, colour in zip(lines, _colours(lines), strict=True):
         x, y = across(line.x), down(line.y)
         if line.low is not None and line.high is not None:
             around = np.concatenate([np.stack([x, down(line.low)], 1), np.stack([x, down(line.high)], 1)[::-1]])
@@ -88,7 +91,7 @@ def line_chart(
             dots = zip(x.tolist(), y.tolist(), strict=True)
             parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in dots]
     right = _LEFT + _WIDTH + _RIGHT
-    for place, (line, colour) in enumerate(zip(lines, _colours(len(lines)), strict=True)):
+    for place, (line, colour) in enumerate(zip(lines, _colours(lines), strict=True)):
         middle = _TOP + 8 + 20 * place
         parts.append(f'<rect x="{right}" y="{middle - 5}" width="14" height="4" fill="{colour}"/>')
         parts.append(_text(right + 20, middle + 1, line.name))
@@ -166,10 +169,10 @@ def _axes(
     return parts
 
 
-def _colours(count: int) -> list[str]:
+def _colours(lines: Sequence[Line]) -> list[str]:
     """Return colours for lines on white: yellow and the tints would hardly show."""
-    strong = [to_hex(colour) for i, colour in enumerate(PALETTE) if i != 4 and not 7 <= i < 14]
-    return [strong[i % len(strong)] for i in range(count)]
+    strong = cycle(to_hex(colour) for i, colour in enumerate(PALETTE) if i != 4 and not 7 <= i < 14)
+    return [_REFERENCE if line.reference else next(strong) for line in lines]
 
 
 def _points(points: NDArray[np.float64]) -> str:

@@ -7,6 +7,7 @@ Colour = tuple[int, int, int]
 
 DARK: Colour = (24, 26, 30)
 LIGHT: Colour = (245, 245, 242)
+GREY: Colour = (150, 152, 158)  # no class has it
 
 # Okabe and Ito, "Color Universal Design" (2008), without black; ordered so that neighbours differ most.
 _OKABE_ITO: tuple[Colour, ...] = (

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import minimum_filter1d
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from torch import Tensor
 
 from allsight.draw.canvas import Canvas, footer, interleaved, planar
-from allsight.draw.palette import Colour, class_colours
+from allsight.draw.palette import DARK, GREY, Colour, class_colours
 from allsight.errors import PictureError
 from allsight.scene import Masks, Scene, Vocabulary
 
@@ -18,13 +18,15 @@ SMALLEST = 480  # pixels of the longer side, below which lines and letters would
 MASK, REGION = 0.4, 0.5  # opacity
 MOST_TEXT = 0.15  # of the picture may be covered by labels
 LEAST_TAG, MOST_TAGS = 0.1, 3
+UNKNOWN = "? outside what the model knows"
 
 
 def draw(picture: Tensor, scene: Scene) -> Tensor:
     """Paint what a Scene says over its picture: regions, masks, boxes with labels, keypoints, and tags underneath.
 
     Small pictures are enlarged, lines and letters grow with the picture, and a label is left out where it would cover
-    another one. A class has one colour. Boxes located without box labels are dashed and marked "~".
+    another one. A class has one colour. Boxes located without box labels are dashed and marked "~". What the model does
+    not vouch for is grey, dashed and marked "?"; under a picture of a kind that it does not know, that is said.
 
     Args:
         picture: (3, H, W) uint8 RGB.
@@ -48,8 +50,10 @@ def draw(picture: Tensor, scene: Scene) -> Tensor:
         picture, scene = planar(np.asarray(image)), scene.resize(height, width)
     canvas = Canvas(picture)
     below: list[tuple[str, Colour | None]] = []
+    if scene.trust is not None and not scene.trust.picture:
+        below.append((UNKNOWN, GREY))
     if scene.regions is not None:
-        below += _paint_regions(canvas.pixels, scene.regions.numpy(), scene.region_classes)
+        below += _paint_regions(canvas.pixels, scene.regions.numpy(), scene.region_classes, canvas.line)
     if scene.boxes is not None and len(scene):
         below += _draw_objects(canvas, scene)
     if scene.tags is not None:
@@ -73,10 +77,11 @@ def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None
         paint_masks(canvas.pixels, scene.masks, [colours[i] for i in order], torch.tensor(order), canvas.line)
     boxes: list[tuple[float, float, float, float]] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in scene.boxes.tolist()]
     weak = [False] * len(boxes) if scene.weak is None else scene.weak.tolist()
+    doubtful = _doubtful(scene)
     outlined = [False] * len(boxes) if scene.masks is None else (scene.masks.area() > 0).tolist()
     for i in order:
         if weak[i] or not outlined[i]:
-            canvas.box(boxes[i], colours[i], dashed=weak[i])
+            canvas.box(boxes[i], colours[i], dashed=weak[i] or doubtful[i])
     if scene.keypoints is not None:
         for i, points in enumerate(scene.keypoints.tolist()):
             for x, y, visible in points:
@@ -91,25 +96,40 @@ def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None
             canvas.label(boxes[i], texts[i], colours[i])
     if not crowded or scene.labels is None:
         return []
-    kinds = Counter(zip(scene.names() or map(str, scene.labels.tolist()), colours, strict=True))
+    names = scene.names() or [str(label) for label in scene.labels.tolist()]
+    kinds = Counter(
+        (f"?{name}" if doubt else name, colour) for name, doubt, colour in zip(names, doubtful, colours, strict=True)
+    )
     return [(f"{name} {count}", colour) for (name, colour), count in kinds.most_common()]
 
 
 def object_colours(scene: Scene) -> list[Colour]:
-    """Return the colour of every object: that of its class."""
+    """Return the colour of every object: that of its class, grey where the model does not vouch for it."""
     if scene.labels is None or not len(scene):
-        return class_colours([""]) * len(scene)
-    count = int(scene.labels.max()) + 1
+        colours = class_colours([""]) * len(scene)
+    else:
+        colours = _class_colours_of(scene, scene.labels)
+    return [GREY if doubt else colour for doubt, colour in zip(_doubtful(scene), colours, strict=True)]
+
+
+def _class_colours_of(scene: Scene, labels: Tensor) -> list[Colour]:
+    count = int(labels.max()) + 1
     palette = class_colours(scene.object_classes.names if scene.object_classes else [f"{i:06}" for i in range(count)])
-    return [palette[label] for label in scene.labels.tolist()]
+    return [palette[label] for label in labels.tolist()]
+
+
+def _doubtful(scene: Scene) -> list[bool]:
+    """Return of every object whether the model does not vouch for it."""
+    return [False] * len(scene) if scene.trust is None else (~scene.trust.known).tolist()
 
 
 def _texts(scene: Scene) -> list[str]:
     """Return what to write at every object."""
     parts: list[list[str]] = [[] for _ in range(len(scene))]
     names = scene.names() or ([] if scene.labels is None else [str(label) for label in scene.labels.tolist()])
-    for i, name in enumerate(names):
-        parts[i].append(f"~{name}" if scene.weak is not None and scene.weak[i] else name)
+    for i, (name, doubt) in enumerate(zip(names, _doubtful(scene), strict=False)):
+        mark = "?" if doubt else "~" if scene.weak is not None and scene.weak[i] else ""
+        parts[i].append(f"{mark}{name}")
     if scene.tracks is not None:
         for i, track in enumerate(scene.tracks.tolist()):
             parts[i].append(f"#{track}")
@@ -144,9 +164,9 @@ def paint_masks(pixels: NDArray[np.uint8], masks: Masks, colours: list[Colour], 
 
 
 def _paint_regions(
-    pixels: NDArray[np.uint8], regions: NDArray[np.int64], classes: Vocabulary | None
+    pixels: NDArray[np.uint8], regions: NDArray[np.int64], classes: Vocabulary | None, line: int
 ) -> list[tuple[str, Colour | None]]:
-    """Tint every pixel by its class and return the legend of what is there, the largest first."""
+    """Tint every pixel by its class, draw the borders and return the legend of what is there, the largest first."""
     counts = np.bincount(regions.ravel(), minlength=256)
     counts[255] = 0
     present = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist()
@@ -157,7 +177,18 @@ def _paint_regions(
         table[label] = colours[label]
     known = regions != 255
     pixels[known] = _blend(pixels[known], table[regions[known]], REGION)
+    pixels[_borders(regions, line)] = DARK
     return [(names[label], colours[label]) for label in present]
+
+
+def _borders(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:
+    """Return where two classes meet: tints of neighbours may be hard to tell apart."""
+    found = np.zeros(regions.shape, dtype=np.uint8)
+    for one, two in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        found[one] |= (regions[one] != regions[two]) & (regions[one] != 255) & (regions[two] != 255)
+    for axis in (0, 1) if line > 3 else ():
+        found = maximum_filter1d(found, line // 2, axis=axis)
+    return found.astype(bool)
 
 
 def _blend(pixels: NDArray[np.uint8], colour: Colour | NDArray[np.float64], share: float) -> NDArray[np.uint8]:

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -72,11 +71,12 @@ def locate(heat: Tensor, size: tuple[int, int], share: float = 0.4) -> tuple[Ten
         box (4,) in pixels and mask (height, width) bool; both empty where the map is 0 everywhere.
     """
     fine = F.interpolate(heat[None, None].float(), size=size, mode="bilinear", align_corners=False)[0, 0]
-    peak = fine.max()
-    pieces, count = ndimage.label((fine > share * peak).numpy()) if peak > 0 else (np.zeros(size, int), 0)
+    warm = (fine > share * fine.max()).numpy()
+    pieces, count = ndimage.label(warm)
     if count == 0:
         return torch.zeros(4), torch.zeros(size, dtype=torch.bool)
-    largest = int(np.bincount(pieces.ravel())[1:].argmax()) + 1
-    rows, columns = ndimage.find_objects(pieces)[largest - 1]
-    box: Any = [columns.start, rows.start, columns.stop, rows.stop]
-    return torch.tensor(box, dtype=torch.float32), torch.from_numpy(pieces == largest)
+    if count > 1:
+        warm = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    rows, columns = np.flatnonzero(warm.any(1)), np.flatnonzero(warm.any(0))
+    box = torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=torch.float32)
+    return box, torch.from_numpy(warm)

@@ -1,6 +1,6 @@
 """What a model says of a data set, beside the truth."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,8 +22,8 @@ class Evaluation:
     """
 
     examples: tuple[Example, ...]
-    truths: tuple[Scene, ...]
-    predictions: tuple[Scene, ...]
+    truths: Sequence[Scene]
+    predictions: Sequence[Scene]
     failed: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -75,11 +75,11 @@ def _answer(predictor: Predictor, example: Example) -> tuple[Example, Scene | Al
         scene = predictor.scene_of(*predictor.prepare(picture, example.annotation.size))
     except AllsightError as error:
         return example, error
-    return example, _without_weak(scene).with_(source=str(example.path))
+    return example, without_weak(scene).with_(source=str(example.path))
 
 
-def _without_weak(scene: Scene) -> Scene:
-    """Leave out boxes that were located without box labels: a score of the tags should not depend on them."""
+def without_weak(scene: Scene) -> Scene:
+    """Return a scene without boxes that were located without box labels: no score of boxes should depend on them."""
     return scene if scene.weak is None else scene.keep(~scene.weak).with_(weak=None, masks=None)
 
 

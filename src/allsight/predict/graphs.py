@@ -7,7 +7,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -34,20 +34,27 @@ _LARGEST_SIDE = 8192  # pixels, of a graph for any size
 
 
 class Answers(nn.Module):
-    """A system that returns what its decode reads, as a flat tuple: features on the way are not worth copying."""
+    """A system that returns what its decode reads, as a flat tuple: features on the way are not worth copying.
 
-    def __init__(self, system: System) -> None:
+    Args:
+        system: whose. features: names of those that are wanted all the same.
+    """
+
+    def __init__(self, system: System, features: Sequence[str] = ()) -> None:
         super().__init__()
         self.system = system
+        self.features = tuple(features)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, H, W) uint8 to the leaves of `lean(outputs)`, in their order."""
-        return tuple(leaves(lean(self.system(pictures))).values())
+        return tuple(leaves(lean(self.system(pictures), self.features)).values())
 
 
-def lean(outputs: Any) -> Any:
-    """Return a system's outputs without the features that no decode reads."""
-    return outputs._replace(features={}) if isinstance(outputs, VisionOutputs) else outputs
+def lean(outputs: Any, features: Sequence[str] = ()) -> Any:
+    """Return a system's outputs without the features that no decode reads, those excepted that are named."""
+    if not isinstance(outputs, VisionOutputs):
+        return outputs
+    return outputs._replace(features={name: outputs.features[name] for name in features})
 
 
 def leaves(outputs: Any, name: str = "") -> dict[str, Tensor]:
@@ -77,13 +84,13 @@ def rebuild(like: Any, values: Iterator[Tensor]) -> Any:
 
 
 @torch.inference_mode()
-def outputs_like(model: Model) -> Any:
+def outputs_like(model: Model, features: Sequence[str] = ()) -> Any:
     """Return what a model's graph gives for the smallest picture, computed by torch: the form to `rebuild`."""
     side = model.preprocessing.multiple
-    return lean(model.system.eval()(torch.zeros(1, 3, side, side, dtype=torch.uint8)))
+    return lean(model.system.eval()(torch.zeros(1, 3, side, side, dtype=torch.uint8)), features)
 
 
-def write_onnx(model: Model, path: Path, size: tuple[int, int] | None = None) -> None:
+def write_onnx(model: Model, path: Path, size: tuple[int, int] | None = None, *, features: Sequence[str] = ()) -> None:
     """Write a model as ONNX: input "pictures" (1, 3, H, W) uint8, outputs named by their path, float32.
 
     How to prepare a picture, the classes and the thresholds stand in the metadata under "allsight", as JSON.
@@ -92,6 +99,7 @@ def write_onnx(model: Model, path: Path, size: tuple[int, int] | None = None) ->
         model: any whose forward torch can trace.
         path: the file; what stands there is replaced once all is well.
         size: (H, W) of all pictures; None makes a graph for every multiple of the model's stride.
+        features: names of the trunk's features to give as well; those that the model reads cost nothing.
 
     Raises:
         ModelError: packages for it are missing, or the model cannot be exported. OutputError: it cannot be written.
@@ -101,9 +109,9 @@ def write_onnx(model: Model, path: Path, size: tuple[int, int] | None = None) ->
     from allsight.predict.onnx_ops import TRANSLATIONS
 
     multiple = model.preprocessing.multiple
-    names = list(leaves(outputs_like(model)))
+    names = list(leaves(outputs_like(model, features)))
     # Where kernels learn, our "same" convolutions pad their input, which runtimes fuse; else they pad the kernel.
-    answers = Answers(copy.deepcopy(model.system)).eval().requires_grad_()
+    answers = Answers(copy.deepcopy(model.system), features).eval().requires_grad_()
     # So large that no map of a pyramid is one cell wide: a side of 1 would be taken for a constant.
     pictures = torch.zeros(1, 3, *(size or (12 * multiple, 9 * multiple)), dtype=torch.uint8)
     most = max(_LARGEST_SIDE // multiple, 2)
@@ -161,36 +169,37 @@ def description(model: Model) -> dict[str, Any]:
     }
 
 
-def cached(model: Model) -> Path | None:
+def cached(model: Model, features: Sequence[str] = ()) -> Path | None:
     """Return a model's graph in the cache; None if it has to be made."""
-    path = _place(model)
+    path = _place(model, features)
     return path if _intact(path) else None
 
 
-def cached_or_made(model: Model, say: Callable[[str], None]) -> Path:
+def cached_or_made(model: Model, say: Callable[[str], None], features: Sequence[str] = ()) -> Path:
     """Return a model's graph for any size from the cache, where it is made if it is missing or damaged.
 
     Args:
         model: whose. say: is told what takes time, and what was damaged.
+        features: see `write_onnx`; with others it is another graph.
 
     Raises:
         ModelError, OutputError: as `write_onnx`.
     """
-    path = _place(model)
+    path = _place(model, features)
     if not _intact(path):
         if path.exists():
             say(f"{path}: is damaged, made again")
         say(f"preparing {model.name} for fast runtimes, once; takes ten seconds or more")
         _seal(path).unlink(missing_ok=True)
-        write_onnx(model, path)
+        write_onnx(model, path, features=features)
         write_text(_seal(path), sha256(path))
     return path
 
 
-def _place(model: Model) -> Path:
+def _place(model: Model, features: Sequence[str]) -> Path:
     """The cache's file for a model: its name stands for weights, form, code and versions, so it is never stale."""
     seen = hashlib.sha256()
-    parts = (model.spec.to_json(), asdict(model.preprocessing), *map(version, ("torch", *EXPORTERS)))
+    parts = (tuple(features), model.spec.to_json(), asdict(model.preprocessing), *map(version, ("torch", *EXPORTERS)))
     seen.update(json.dumps(parts, sort_keys=True).encode())
     package = Path(allsight.__file__).parent
     for file in sorted(file for folder in _CODE for file in (package / folder).rglob("*.py")):

@@ -10,9 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from allsight.data.pictures import letterbox, read_picture
-from allsight.errors import PictureError
+from allsight.errors import ModelError, PictureError
 from allsight.hub import Model
 from allsight.hub import load as load_model
+from allsight.models.knowledge import Knowledge
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Frame, Scene
 
@@ -30,6 +31,11 @@ class Predictor:
         threshold: shows objects from this score on; by default each class's own from the model's configuration.
         runtime: computes the model's raw outputs; by default torch.
         precision: of that torch.
+        abstain: calibrate scores and say what the model does not vouch for (`Scene.trust`); `runtime`, if given, must
+            give the features of the model's knowledge.
+
+    Raises:
+        ModelError: it is to abstain but has not been calibrated.
     """
 
     def __init__(
@@ -39,7 +45,9 @@ class Predictor:
         threshold: float | None = None,
         precision: Precision = "float32",
         runtime: Runtime | None = None,
+        abstain: bool = False,
     ) -> None:
+        self.knowledge = knowledge_of(model) if abstain else None
         self.model = model
         self.system = model.system.eval()
         self.threshold = threshold
@@ -74,22 +82,32 @@ class Predictor:
     @torch.inference_mode()
     def scene_of(self, picture: Tensor, frame: Frame) -> Scene:
         """Return everything that the model says of a picture that `prepare` made ready."""
-        (scene,) = self.system.decode(self.runtime(picture[None]), [frame])
-        return scene
+        outputs = self.runtime(picture[None])
+        (scene,) = self.system.decode(outputs, [frame])
+        if self.knowledge is None:
+            return scene
+        features = outputs.features if self.knowledge.features else {}
+        return self.knowledge.judge(scene, self.knowledge.vectors(scene, features, frame))
 
     def shown(self, scene: Scene) -> Scene:
-        """Keep the objects that reach the display threshold of their class; weak boxes have passed theirs already."""
-        if scene.scores is None or scene.labels is None:
-            return scene
-        least = torch.tensor([self._least(name) for name in scene.names()])
-        sure = scene.scores >= least
-        return scene.keep(sure if scene.weak is None else sure | scene.weak)
+        """Keep the objects that reach the display threshold of their class; weak boxes have passed theirs already.
+
+        A threshold that was given is one of the scores that are shown: of calibrated ones, where the model abstains.
+        """
+        return scene if scene.scores is None or scene.labels is None else scene.keep(self.sure(scene))
+
+    def sure(self, scene: Scene) -> Tensor:
+        """Return (N,) bool: which objects of a scene with labels and scores are shown."""
+        assert scene.scores is not None
+        sure = scene.scores >= torch.tensor([self._least(name) for name in scene.names()])
+        return sure if scene.weak is None else sure | scene.weak
 
     def _least(self, name: str) -> float:
         if self.threshold is not None:
             return self.threshold
         thresholds: Mapping[str, float] = self.model.thresholds
-        return thresholds.get(name, thresholds.get("", DEFAULT_THRESHOLD))
+        least = thresholds.get(name, thresholds.get("", DEFAULT_THRESHOLD))
+        return least if self.knowledge is None else self.knowledge.threshold(least)
 
 
 def load(
@@ -98,21 +116,35 @@ def load(
     threshold: float | None = None,
     precision: Precision = "float32",
     runtime: RuntimeName = "torch",
+    abstain: bool = False,
     **choice: Any,
 ) -> Predictor:
     """Load a model by name or folder and return it as a function from pictures to Scenes.
 
     Args:
         name: of a shipped model ("cells", "everyday"), a model's folder or a training run's folder.
-        threshold: see `Predictor`.
+        threshold, abstain: see `Predictor`.
         precision, runtime: see `allsight.predict.runtimes.open_runtime`. choice: its further arguments.
 
     Raises:
-        WeightsError: there is no such model, or its files are damaged. ModelError: the runtime cannot be had.
+        WeightsError: there is no such model, or its files are damaged. ModelError: the runtime cannot be had, or the
+            model is to abstain but has not been calibrated.
     """
     model = load_model(name)
-    made = open_runtime(runtime, model, precision=precision, **choice)
-    return Predictor(model, threshold=threshold, runtime=made)
+    features = knowledge_of(model).features if abstain else ()
+    made = open_runtime(runtime, model, precision=precision, features=features, **choice)
+    return Predictor(model, threshold=threshold, runtime=made, abstain=abstain)
+
+
+def knowledge_of(model: Model) -> Knowledge:
+    """Return what a model knows of its limits.
+
+    Raises:
+        ModelError: it has not been calibrated.
+    """
+    if model.knowledge is None:
+        raise ModelError(f"{model.name}: cannot say what it does not know; run: allsight calibrate MODEL DATA")
+    return model.knowledge
 
 
 def _pixels(picture: Any) -> Tensor:

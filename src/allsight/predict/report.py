@@ -14,6 +14,7 @@ from allsight.draw import beside, contact_sheet
 from allsight.draw.charts import Line, confusion_chart, line_chart
 from allsight.files import atomic, refuse_to_overwrite, write_json, write_text
 from allsight.predict.evaluate import Evaluation
+from allsight.predict.reliance import RELIABILITY_WORDS, RISK_WORDS, Reliance, reliability_chart, risk_chart
 from allsight.predict.scores import Scores
 from allsight.scene import Scene
 
@@ -67,6 +68,8 @@ def write_report(
     if scores.curves:
         write_text(folder / "curves.svg", _curves(scores))
         parts.append(_figure("curves.svg", "Precision against recall", "At IoU 0.5, the classes with most objects."))
+    if scores.reliance is not None:
+        parts += _reliance(scores.reliance, scores.task, folder)
     if scores.confusion is not None:
         matrix, names = _largest(scores.confusion, scores.confusion_names)
         write_text(folder / "confusion.svg", confusion_chart(matrix, names, title=""))
@@ -95,6 +98,7 @@ def as_json(evaluation: Evaluation, scores: Scores, *, model: str, data: str) ->
         "failed": list(evaluation.failed),
         "scores": _finite(scores.summary),
         "classes": {name: _finite(figures) for name, figures in scores.per_class.items()},
+        "reliance": None if scores.reliance is None else scores.reliance.to_json(),
         "confusion": {"names": list(scores.confusion_names), "counts": matrix},
         "worst": [{"path": path, "score": score} for score, path in quality],
     }
@@ -107,7 +111,7 @@ def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
 def worst_sheet(
     evaluation: Evaluation, scores: Scores, shown: Callable[[Scene], Scene], which: Sequence[int]
 ) -> Tensor:
-    """Return one sheet of pictures: boxes as truth beside prediction, tags in words underneath.
+    """Return one sheet of pictures: boxes and regions as truth beside prediction, tags in words underneath.
 
     Args:
         evaluation, scores, shown: as for `write_report`.
@@ -120,13 +124,13 @@ def worst_sheet(
     for i in which:
         example, truth, said = evaluation.examples[i], evaluation.truths[i], shown(evaluation.predictions[i])
         picture, truth, said = _small(example.picture(), truth, said)
-        if scores.task == "objects":
+        if scores.task != "tags":
             tiles.append(beside(picture, truth, said))
             captions.append(f"{example.path.name}: {scores.quality[i]:.2f}")
         else:
             tiles.append(picture)
             captions.append(f"{' and '.join(_true_tags(truth)) or 'nothing'}, taken for {_best_tag(said)}")
-    if scores.task == "objects":
+    if scores.task != "tags":
         return contact_sheet(tiles, captions, columns=2, cell=800)
     return contact_sheet(tiles, captions, columns=4, cell=400)
 
@@ -158,10 +162,12 @@ def _small(picture: Tensor, *scenes: Scene, longest: int = 640) -> tuple[Tensor,
 _CONFUSION = {
     "objects": "Objects as shown, IoU at least 0.5. Rows are the truth; the last column counts objects that were"
     " missed, the last row what was seen where nothing is.",
+    "regions": "Pixels. Rows are the truth; the last column counts those taken for a class that the data do not have.",
     "tags": "Rows are the truth; the last column counts pictures taken for a class that the data do not have.",
 }
 _WORST_WORDS = {
     "objects": "Truth beside prediction as shown; the number is the picture's F1 at IoU 0.5.",
+    "regions": "Truth beside prediction; the number is the picture's own mean IoU.",
     "tags": "Those in which what is true was held least probable.",
 }
 
@@ -197,6 +203,16 @@ def _curves(scores: Scores) -> str:
         some = np.unique(np.linspace(0, max(len(curve.recall) - 1, 0), 200).astype(int))[: len(curve.recall)]
         lines.append(Line(f"{name} ({curve.objects:,})", curve.recall[some], curve.precision[some]))
     return line_chart(lines, title="", x_title="recall", y_title="precision")
+
+
+def _reliance(reliance: Reliance, task: str, folder: Path) -> list[str]:
+    """Draw how far scores can be relied on and return the page's part about it."""
+    write_text(folder / "reliability.svg", reliability_chart(reliance))
+    parts = [_figure("reliability.svg", "How far scores are probabilities", RELIABILITY_WORDS[task])]
+    if len(reliance.risk.risk):
+        write_text(folder / "risk.svg", risk_chart(reliance.risk))
+        parts.append(_figure("risk.svg", "Risk against coverage", RISK_WORDS[task]))
+    return parts
 
 
 def _head(title: str) -> str:

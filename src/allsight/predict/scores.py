@@ -15,6 +15,8 @@ from allsight.metrics.columns import Floats, Integers
 from allsight.metrics.detection import Curve, box_confusion, picture_scores, precision_recall
 from allsight.metrics.voc import voc_scores
 from allsight.predict.evaluate import Evaluation
+from allsight.predict.reliance import Reliance, reliance_on_objects, reliance_on_tags
+from allsight.predict.tag_tables import aligned, tag_classes
 from allsight.scene import Scene, Vocabulary
 
 
@@ -29,15 +31,17 @@ class Scores:
         confusion: (C, C) counts, rows the truth, columns the prediction. confusion_names: C names.
         quality: (N,) how well each picture was read, in [0, 1]; NaN where it is not annotated.
         curves: precision and recall of every class, for objects.
+        reliance: how far the scores can be relied on, None where nothing was said that can be right or wrong.
     """
 
-    task: Literal["objects", "tags"]
+    task: Literal["objects", "tags", "regions"]
     summary: dict[str, float]
     per_class: dict[str, dict[str, float]]
     confusion: Integers | None
     confusion_names: tuple[str, ...]
     quality: Floats
     curves: Mapping[str, Curve] = field(default_factory=dict)
+    reliance: Reliance | None = None
 
     def worst(self, most: int) -> list[int]:
         """Return indices of the pictures that were read worst, worst first; those without fault are left out."""
@@ -97,16 +101,17 @@ def object_scores(evaluation: Evaluation, shown: Callable[[Scene], Scene]) -> Sc
         "recall": _share(right[:-1].sum(), present[:-1].sum()),
     }
     quality = picture_scores(truths, sure, threshold=0.0)
-    return Scores("objects", summary, per_class, matrix, names, quality, curves)
+    reliance = reliance_on_objects(truths, evaluation.predictions, sure)
+    return Scores("objects", summary | _errors(reliance), per_class, matrix, names, quality, curves, reliance)
 
 
 def tag_scores(evaluation: Evaluation) -> Scores:
     """Score tags: top-1 and top-5 where every picture has one class, else mean average precision."""
     known = [i for i, truth in enumerate(evaluation.truths) if truth.tags is not None]
     truths, predictions = ([side[i] for i in known] for side in (evaluation.truths, evaluation.predictions))
-    classes = _tag_classes(truths[0])
-    every = Vocabulary.union([classes, _tag_classes(predictions[0])])
-    said, truth = _aligned(predictions, every, -1.0), _aligned(truths, every, 0.0) > 0.5
+    classes = tag_classes(truths[0])
+    every = Vocabulary.union([classes, tag_classes(predictions[0])])
+    said, truth = aligned(predictions, every, -1.0), aligned(truths, every, 0.0) > 0.5
     if bool((truth.sum(1) == 1).all()):
         summary, per_class, matrix, quality = _single_label(said, truth.long().argmax(1), classes, len(every))
     else:
@@ -121,7 +126,16 @@ def tag_scores(evaluation: Evaluation) -> Scores:
         summary, matrix, quality = {"mAP": mean}, None, right.amin(1)
     whole = np.full(len(evaluation), np.nan)
     whole[known] = quality.numpy()
-    return Scores("tags", summary, per_class, matrix, (*classes, "other") if matrix is not None else (), whole)
+    reliance = reliance_on_tags(truths, predictions)
+    every_name = (*classes, "other") if matrix is not None else ()
+    return Scores("tags", summary | _errors(reliance), per_class, matrix, every_name, whole, reliance=reliance)
+
+
+def _errors(reliance: Reliance | None) -> dict[str, float]:
+    """Return the expected calibration errors."""
+    if reliance is None:
+        return {}
+    return {"ECE": reliance.raw.error, "ECE calibrated": reliance.calibrated.error}
 
 
 def _single_label(
@@ -145,20 +159,6 @@ def _single_label(
     own = said.gather(1, labels[:, None])[:, 0].clamp(0, 1)
     wrong = said.argmax(1) != labels
     return summary, per_class, matrix, torch.where(wrong, own, torch.ones_like(own))
-
-
-def _tag_classes(scene: Scene) -> Vocabulary:
-    if scene.tag_classes is None:
-        raise AnnotationError(f"{scene.source or 'a scene'}: has tags without names; give the names of the classes")
-    return scene.tag_classes
-
-
-def _aligned(scenes: list[Scene], classes: Vocabulary, missing: float) -> Tensor:
-    """Return all tags as (N, C) over `classes`; `missing` for classes that the scenes' own vocabulary lacks."""
-    tags = torch.stack([scene.tags for scene in scenes if scene.tags is not None]).float()
-    table = torch.full((len(scenes), len(classes)), missing)
-    table[:, [classes.index(name) for name in _tag_classes(scenes[0])]] = tags
-    return table
 
 
 def _share(part: int, whole: int) -> float:

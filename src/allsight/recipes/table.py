@@ -9,8 +9,10 @@ RECIPES = {
     "retinanet": "allsight.recipes.retinanet:RetinaNet",
     "faster_rcnn": "allsight.recipes.faster_rcnn:FasterRCNN",
     "windows": "allsight.recipes.windows:Windows",
+    "segmenter": "allsight.recipes.segmenter:Segmenter",
     "everyday": "allsight.recipes.everyday:Everyday",
     "classifier": "allsight.recipes.classifier:Classifier",
+    "digits": "allsight.recipes.digits:Digits",
 }
 
 

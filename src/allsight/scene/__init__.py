@@ -4,6 +4,7 @@ from allsight.scene.frame import Clip, Frame
 from allsight.scene.geometry import INSTANCE_FIELDS
 from allsight.scene.masks import Masks
 from allsight.scene.scene import Scene
+from allsight.scene.trust import Trust
 from allsight.scene.vocabulary import Vocabulary
 
-__all__ = ["INSTANCE_FIELDS", "Clip", "Frame", "Masks", "Scene", "Vocabulary"]
+__all__ = ["INSTANCE_FIELDS", "Clip", "Frame", "Masks", "Scene", "Trust", "Vocabulary"]

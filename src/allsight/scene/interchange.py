@@ -8,6 +8,7 @@ from torch import Tensor
 
 from allsight.errors import AnnotationError
 from allsight.scene.masks import Masks
+from allsight.scene.trust import Trust
 from allsight.scene.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ LEAST_TAG = 0.01  # a thousand classes of next to nothing would drown the few th
 def to_json(scene: "Scene") -> dict[str, Any]:
     """Return a scene as plain values; see `Scene.to_json`."""
     value: dict[str, Any] = {"path": scene.source, "size": list(scene.size)}
+    if scene.trust is not None:
+        value["known"] = scene.trust.picture
+        if scene.trust.distance is not None:
+            value["distance"] = _number(scene.trust.distance, 3)
     if scene.tags is not None:
         names = scene.tag_classes.names if scene.tag_classes else tuple(map(str, range(len(scene.tags))))
         ranked = sorted(zip(scene.tags.tolist(), names, strict=True), reverse=True)
@@ -52,6 +57,10 @@ def _objects_to_json(scene: "Scene") -> list[dict[str, Any]]:
             columns[name.removesuffix("s")] = column.tolist()
     if scene.weak is not None:
         columns["located"] = ["activation" if weak else "box" for weak in scene.weak.tolist()]
+    if scene.trust is not None:
+        columns["known"] = scene.trust.known.tolist()
+        if scene.trust.distances is not None:
+            columns["distance"] = [_number(distance, 3) for distance in scene.trust.distances.tolist()]
     if scene.masks is not None:
         codes = zip(scene.masks.to_rle(), scene.masks.area().tolist(), strict=True)
         columns["mask"] = [code if area else None for code, area in codes]
@@ -76,6 +85,8 @@ def from_json(cls: "type[Scene]", value: dict[str, Any], vocabularies: dict[str,
                 found["tags"][names.index(tag["label"])] = tag["score"]
         if "objects" in value:
             found |= _objects_from_json(value["objects"], size, found.get("object_classes"))
+        if "known" in value:
+            found["trust"] = _trust_from_json(value)
         if "regions" in value:
             given = tuple(region["label"] for region in value["regions"] if region["label"] is not None)
             names = found.setdefault("region_classes", Vocabulary(given))
@@ -120,6 +131,18 @@ def _objects_from_json(
         known = (Masks.from_rle([i["mask"]], size) if "mask" in i else Masks.blank(1, size) for i in objects)
         fields["masks"] = Masks.cat(list(known))
     return fields
+
+
+def _trust_from_json(value: dict[str, Any]) -> Trust:
+    """Read what a model says of itself; in a picture that it does not know, all objects are as little known."""
+    objects = value.get("objects", [])
+    known = torch.tensor([bool(item["known"]) for item in objects], dtype=torch.bool)
+    distances = torch.tensor([float(item["distance"]) for item in objects]) if _all_have(objects, "distance") else None
+    return Trust(bool(value["known"]), value.get("distance"), known, distances)
+
+
+def _all_have(objects: list[dict[str, Any]], key: str) -> bool:
+    return bool(objects) and all(key in item for item in objects)
 
 
 def to_coco(scene: "Scene", image_id: int, first_id: int) -> list[dict[str, Any]]:

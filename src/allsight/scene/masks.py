@@ -161,6 +161,35 @@ class Masks:
         within = torch.arange(int(areas.sum())) - torch.repeat_interleave(areas.cumsum(0) - areas, areas)
         return Masks(self.bits[torch.repeat_interleave(starts, areas) + within], windows, self.size)
 
+    def crop(self, which: Tensor, boxes: Tensor, side: int) -> Tensor:
+        """Read masks inside boxes, each at the centres of side x side cells, bilinearly between the pixels' centres.
+
+        Args:
+            which: (R,) int64, the mask of every box. boxes: (R, 4) in pixels. side: cells down and across.
+
+        Returns:
+            (R, side, side) float32 in [0, 1]; outside of the picture lies 0.
+        """
+        share = (torch.arange(side) + 0.5) / side
+        place = boxes[:, None, :2] + (boxes[:, None, 2:] - boxes[:, None, :2]) * share[:, None] - 0.5
+        low = place.floor().long()
+        across, down = (place - low)[..., 0], (place - low)[..., 1]
+        rows = [self._read(which, low[..., 0], low[..., 1] + i) for i in (0, 1)]
+        rows_right = [self._read(which, low[..., 0] + 1, low[..., 1] + i) for i in (0, 1)]
+        upper, lower = (torch.lerp(a, b, across[:, None, :]) for a, b in zip(rows, rows_right, strict=True))
+        return torch.lerp(upper, lower, down[:, :, None])
+
+    def _read(self, which: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return (R, h, w) float32 of masks (R,) at columns (R, w) and rows (R, h)."""
+        window = self.windows[which]
+        column, row = x - window[:, :1], y - window[:, 1:2]
+        width, height = (window[:, i + 2 : i + 3] - window[:, i : i + 1] for i in (0, 1))
+        start = (self._areas.cumsum(0) - self._areas)[which]
+        inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
+        place = start[:, None, None] + (row * width)[:, :, None] + column[:, None, :]
+        bits = torch.cat([self.bits, self.bits.new_zeros(1)])  # one more, for what no mask has
+        return bits[place.where(inside, len(self.bits))].float()
+
     def affine(self, matrix: Tensor, size: tuple[int, int]) -> "Masks":
         """Move all masks by one affine map, nearest neighbour at pixel centres.
 

@@ -10,6 +10,7 @@ from allsight.errors import AnnotationError
 from allsight.scene import geometry, interchange
 from allsight.scene.geometry import INSTANCE_FIELDS
 from allsight.scene.masks import Masks
+from allsight.scene.trust import Trust
 from allsight.scene.vocabulary import Vocabulary
 
 _SHAPES = {
@@ -50,6 +51,7 @@ class Scene:
         crowd, difficult: (N,) bool, as COCO and VOC have them.
         area: (N,) float32 square pixels, as the annotation states it (COCO: of the mask).
         weak: (N,) bool, true where a box was located without box labels (from an activation map).
+        trust: whether the model vouches for the picture and for each of its instances.
         masks: one per instance.
         keypoints: (N, K, 3) float32: x, y, visibility (0 not labelled, 1 hidden, 2 visible).
         tracks: (N,) int64, identity through a clip.
@@ -75,6 +77,7 @@ class Scene:
     difficult: Tensor | None = None
     area: Tensor | None = None
     weak: Tensor | None = None
+    trust: Trust | None = None
     masks: Masks | None = None
     keypoints: Tensor | None = None
     tracks: Tensor | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from allsight.errors import AnnotationError
 
@@ -85,4 +85,9 @@ class Vocabulary:
     @classmethod
     def union(cls, vocabularies: Sequence["Vocabulary"]) -> "Vocabulary":
         """Return all names of `vocabularies` in order of first appearance, numbered anew."""
-        return cls(tuple(dict.fromkeys(name for vocabulary in vocabularies for name in vocabulary)))
+        return _union(tuple(vocabularies))
+
+
+@lru_cache(maxsize=64)  # the same few are united for every picture that is seen
+def _union(vocabularies: tuple[Vocabulary, ...]) -> Vocabulary:
+    return Vocabulary(tuple(dict.fromkeys(name for vocabulary in vocabularies for name in vocabulary)))

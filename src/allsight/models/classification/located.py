@@ -54,14 +54,25 @@ class LocatedTagHead(TagHead):
             labels = labels[best >= self.threshold]
             heat = class_activation_map(feature.float().expand(len(labels), -1, -1, -1), self.classifier.weight[labels])
             places = [locate(one.cpu(), frame.padded) for one in heat]
+            size = frame.padded if places else frame.original  # where there is nothing, nothing needs to be moved
             found = Scene(
-                frame.padded,
+                size,
                 boxes=torch.stack([box for box, _ in places]) if places else torch.zeros(0, 4),
                 labels=labels.cpu(),
                 scores=row[labels].cpu(),
                 weak=torch.ones(len(places), dtype=torch.bool),
-                masks=Masks.from_dense(torch.stack([m for _, m in places])) if places else Masks.blank(0, frame.padded),
+                masks=_cut_out(places, size),
                 object_classes=self.classes,
             )
-            scenes.append(frame.to_original(found).with_(tags=row.cpu(), tag_classes=self.classes))
+            moved = frame.to_original(found) if places else found
+            scenes.append(moved.with_(tags=row.cpu(), tag_classes=self.classes))
         return scenes
+
+
+def _cut_out(places: Sequence[tuple[Tensor, Tensor]], size: tuple[int, int]) -> Masks:
+    """Return dense masks, each with the tight box around it, as packed ones."""
+    if not places:
+        return Masks.blank(0, size)
+    windows = torch.stack([box for box, _ in places]).long()
+    bits = [mask[y1:y2, x1:x2].flatten() for (x1, y1, x2, y2), (_, mask) in zip(windows.tolist(), places, strict=True)]
+    return Masks(torch.cat(bits), windows, size)

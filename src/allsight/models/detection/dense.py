@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from allsight.losses.boxes import smooth_l1
 from allsight.losses.focal import sigmoid_focal_loss
 from allsight.models.detection.anchors import Anchors, flatten_levels
-from allsight.models.detection.best import best_objects
+from allsight.models.detection.best import USUAL, Selection, best_objects
 from allsight.models.detection.matcher import IGNORED, Matcher, Targets
 from allsight.models.vision import Features, Head
 from allsight.ops.boxes import decode
@@ -40,8 +40,7 @@ class DenseHead(Head):
             0 for anchors that are not judged.
         box_loss: (deltas, anchors, boxes) to the loss of every box.
         box_weight: of the box term in the sum.
-        score_threshold, candidates, nms_iou, most: of `decode`: scores below are dropped, so many best anchors
-            go on, overlapping ones of a class are suppressed, so many objects remain.
+        selection: which of all pairs of an anchor and a class `decode` answers with.
     """
 
     def __init__(
@@ -56,10 +55,7 @@ class DenseHead(Head):
         class_loss: Callable[[Tensor, Tensor, Tensor], Tensor] = sigmoid_focal_loss,
         box_loss: Callable[[Tensor, Tensor, Tensor], Tensor] = smooth_l1,
         box_weight: float = 1.0,
-        score_threshold: float = 0.05,
-        candidates: int = 1000,
-        nms_iou: float = 0.5,
-        most: int = 100,
+        selection: Selection = USUAL,
     ) -> None:
         super().__init__()
         self.inputs = tuple(inputs)
@@ -71,10 +67,7 @@ class DenseHead(Head):
         self.class_loss = class_loss
         self.box_loss = box_loss
         self.box_weight = box_weight
-        self.score_threshold = score_threshold
-        self.candidates = candidates
-        self.nms_iou = nms_iou
-        self.most = most
+        self.selection = selection
 
     def forward(self, features: Features, frames: Sequence[Frame]) -> DenseOutputs:
         """Return the raw answers of all anchors."""
@@ -100,21 +93,10 @@ class DenseHead(Head):
 
     def decode(self, outputs: DenseOutputs, frames: Sequence[Frame]) -> list[Scene]:
         """Return the objects of every picture, best first, in original pixels."""
-        classes = len(self.classes)
-        logits = outputs.logits.float().flatten(1)
-        best, index = logits.topk(min(self.candidates, logits.shape[1]))
-        scores = best.sigmoid()
-        anchor, labels = index // classes, index % classes
+        logits, anchor, labels = self.selection.best_pairs(outputs.logits.float())
         deltas = outputs.deltas.float().gather(1, anchor[..., None].expand(-1, -1, 4))
         boxes = decode(deltas, outputs.anchors[anchor])
-        return best_objects(
-            (boxes, labels, scores),
-            frames,
-            self.classes,
-            score_threshold=self.score_threshold,
-            nms_iou=self.nms_iou,
-            most=self.most,
-        )
+        return best_objects((boxes, labels, logits.sigmoid()), frames, self.classes, self.selection)
 
 
 def set_prior(last: nn.Module, probability: float = 0.01) -> None:

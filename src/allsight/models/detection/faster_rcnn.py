@@ -11,7 +11,7 @@ from allsight.backbones.trunk import Stage, Trunk
 from allsight.layers.conv import DepthwiseSeparable, conv
 from allsight.layers.fpn import FeaturePyramid
 from allsight.models.detection.anchors import Anchors
-from allsight.models.detection.best import best_objects
+from allsight.models.detection.best import USUAL, Selection, best_objects
 from allsight.models.detection.proposals import ProposalNet, ProposalOutputs
 from allsight.models.detection.regions import RegionNet, RegionPooling
 from allsight.models.detection.torchvision_keys import TorchvisionAnchors
@@ -46,8 +46,7 @@ class FasterRCNNHead(Head):
         classes: names behind the labels.
         proposed: proposals of a picture that are looked at.
         proposed_in_training: proposals of a picture that `loss` draws regions from.
-        score_threshold, candidates, nms_iou, most: of `decode`: scores below are dropped, so many best pairs of a
-            region and a class go on, overlapping ones of a class are suppressed, so many objects remain.
+        selection: which of all pairs of a region and a class `decode` answers with.
     """
 
     def __init__(
@@ -59,10 +58,7 @@ class FasterRCNNHead(Head):
         classes: Vocabulary,
         proposed: int = 300,
         proposed_in_training: int = 2000,
-        score_threshold: float = 0.05,
-        candidates: int = 1000,
-        nms_iou: float = 0.5,
-        most: int = 100,
+        selection: Selection = USUAL,
     ) -> None:
         super().__init__()
         self.inputs = tuple(inputs)
@@ -71,10 +67,7 @@ class FasterRCNNHead(Head):
         self.classes = classes
         self.proposed = proposed
         self.proposed_in_training = proposed_in_training
-        self.score_threshold = score_threshold
-        self.candidates = candidates
-        self.nms_iou = nms_iou
-        self.most = most
+        self.selection = selection
 
     def forward(self, features: Features, frames: Sequence[Frame]) -> FasterRCNNOutputs:
         """Propose, and look at what was proposed."""
@@ -82,9 +75,13 @@ class FasterRCNNHead(Head):
 
     def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Return the terms of `criterion` on regions that are drawn from proposals and truth."""
+        return self.criterion(self.drawn(features, frames, scenes), frames, scenes)
+
+    def drawn(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> FasterRCNNOutputs:
+        """Return the raw answers on the regions to learn from; they take the place of the proposals."""
         found = self._propose(features, frames, self.proposed_in_training)
         boxes, valid = self.regions.sample(found.boxes, found.valid, scenes)
-        return self.criterion(self._look(features, found._replace(boxes=boxes, valid=valid)), frames, scenes)
+        return self._look(features, found._replace(boxes=boxes, valid=valid))
 
     def criterion(
         self, outputs: FasterRCNNOutputs, frames: Sequence[Frame], scenes: Sequence[Scene]
@@ -96,29 +93,27 @@ class FasterRCNNHead(Head):
 
     def decode(self, outputs: FasterRCNNOutputs, frames: Sequence[Frame]) -> list[Scene]:
         """Return the objects of every picture, best first, in original pixels."""
-        found, classes = outputs.proposals, len(self.classes)
-        scores = outputs.logits.float().softmax(-1)[..., 1:].masked_fill(~found.valid[..., None], -1.0).flatten(1)
-        best, index = scores.topk(min(self.candidates, scores.shape[1]))
-        region, labels = index // classes, index % classes
-        picture = torch.arange(len(index), device=index.device)[:, None]
+        return best_objects(self.candidates(outputs), frames, self.classes, self.selection)
+
+    def candidates(self, outputs: FasterRCNNOutputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the best pairs of a region and a class: boxes (B, K, 4), labels (B, K) and scores (B, K)."""
+        found = outputs.proposals
+        each = outputs.logits.float().softmax(-1)[..., 1:].masked_fill(~found.valid[..., None], -1.0)
+        scores, region, labels = self.selection.best_pairs(each)
+        picture = torch.arange(len(region), device=region.device)[:, None]
         deltas = outputs.deltas[picture, region, labels + 1]
-        boxes = decode(deltas, found.boxes[picture, region], self.regions.weights)
-        return best_objects(
-            (boxes, labels, best),
-            frames,
-            self.classes,
-            score_threshold=self.score_threshold,
-            nms_iou=self.nms_iou,
-            most=self.most,
-        )
+        return decode(deltas, found.boxes[picture, region], self.regions.weights), labels, scores
+
+    def levels(self, features: Features) -> list[Tensor]:
+        """Return the levels of the pyramid that regions are looked at on."""
+        return [features[name] for name in self.inputs[: len(self.regions.pooling.strides)]]
 
     def _propose(self, features: Features, frames: Sequence[Frame], most: int) -> ProposalOutputs:
         found: ProposalOutputs = self.proposals([features[name] for name in self.inputs], frames[0].padded, most)
         return found
 
     def _look(self, features: Features, found: ProposalOutputs) -> FasterRCNNOutputs:
-        levels = [features[name] for name in self.inputs[: len(self.regions.pooling.strides)]]
-        return FasterRCNNOutputs(found, *self.regions(levels, found.boxes))
+        return FasterRCNNOutputs(found, *self.regions(self.levels(features), found.boxes))
 
 
 def faster_rcnn_c4(*, trunk: Trunk, classes: Vocabulary, channels: int = 512) -> Vision:

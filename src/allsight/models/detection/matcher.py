@@ -67,26 +67,29 @@ class Targets:
     Attributes:
         labels: (B, A) int64 class, BACKGROUND or IGNORED.
         boxes: (B, A, 4) the object that a positive anchor answers for; the anchor itself elsewhere.
+        objects: (B, A) int64 that object's position in its scene; 0 elsewhere.
     """
 
     def __init__(self, anchors: Tensor, scenes: list[Scene], matcher: Matcher) -> None:
         each = anchors.expand(len(scenes), *anchors.shape[-2:])
         rows = [self._one(own, scene, matcher) for own, scene in zip(each, scenes, strict=True)]
-        self.labels = torch.stack([labels for labels, _ in rows])
-        self.boxes = torch.stack([boxes for _, boxes in rows])
+        self.labels, self.boxes, self.objects = (torch.stack(column) for column in zip(*rows, strict=True))
 
     @staticmethod
-    def _one(anchors: Tensor, scene: Scene, matcher: Matcher) -> tuple[Tensor, Tensor]:
+    def _one(anchors: Tensor, scene: Scene, matcher: Matcher) -> tuple[Tensor, Tensor, Tensor]:
+        nowhere = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)
         if scene.boxes is None or scene.labels is None:
-            return torch.full((len(anchors),), IGNORED, device=anchors.device), anchors
+            return nowhere.fill_(IGNORED), anchors, torch.zeros_like(nowhere)
         boxes, labels = scene.boxes.to(anchors.device), scene.labels.to(anchors.device)
+        places = torch.arange(len(boxes), device=anchors.device)
         crowds = None
         if scene.crowd is not None and bool(scene.crowd.any()):
-            crowds = boxes[scene.crowd]
-            boxes, labels = boxes[~scene.crowd], labels[~scene.crowd]
+            crowds, single = boxes[scene.crowd], ~scene.crowd
+            boxes, labels, places = boxes[single], labels[single], places[single]
         match = matcher(anchors, boxes, crowds)
         if not len(boxes):
-            return match, anchors
+            return match, anchors, nowhere
         found = match >= 0
         chosen = match.clamp_min(0)
-        return torch.where(found, labels[chosen], match), torch.where(found[:, None], boxes[chosen], anchors)
+        answers = torch.where(found, labels[chosen], match), torch.where(found[:, None], boxes[chosen], anchors)
+        return *answers, places[chosen]

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from allsight.losses.boxes import smooth_l1
 from allsight.models.detection.anchors import Anchors, flatten_levels
+from allsight.models.detection.best import survivors
 from allsight.models.detection.matcher import Matcher, Targets
 from allsight.models.detection.sampling import sample
 from allsight.ops.boxes import clip, decode
 from allsight.ops.distributed import mean_over_ranks
-from allsight.ops.nms import batched_nms
 from allsight.scene import Scene
 
 LEAST_SIDE = 1e-3  # pixels; a proposal that is thinner inside of the picture is removed
@@ -113,15 +113,11 @@ class ProposalNet(nn.Module):
         boxes = clip(decode(deltas.gather(1, index[..., None].expand(-1, -1, 4)), anchors[index]), size)
         solid = ((boxes[..., 2:] - boxes[..., :2]) >= LEAST_SIDE).all(-1) & logits.isfinite()
         boxes, logits = torch.where(solid[..., None], boxes, 0.0), torch.where(solid, logits, -torch.inf)
-        # Pictures and levels do not suppress one another's boxes; one without area touches no other.
+        # Levels do not suppress one another's boxes.
         level = torch.cat([torch.full_like(top.indices, number) for number, top in enumerate(tops)], dim=1)
-        group = level + len(counts) * torch.arange(len(level), device=level.device)[:, None]
-        kept = batched_nms(boxes.flatten(0, 1), logits.flatten(), group.flatten(), self.nms_iou)
-        stays = torch.zeros_like(solid.flatten()).scatter(0, kept, True).view_as(solid)
-        best = torch.where(stays, logits, -torch.inf).topk(min(most, logits.shape[1]))
-        valid = best.values > -torch.inf
-        chosen = boxes.gather(1, best.indices[..., None].expand(-1, -1, 4))
-        return torch.where(valid[..., None], chosen, 0.0), best.values.sigmoid(), valid
+        best, valid = survivors(boxes, logits, level, self.nms_iou, most)
+        chosen = boxes.gather(1, best[..., None].expand(-1, -1, 4))
+        return torch.where(valid[..., None], chosen, 0.0), logits.gather(1, best).sigmoid(), valid
 
     def criterion(self, outputs: ProposalOutputs, scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Return "objectness" and "proposals": means over the sampled anchors (Ren et al. 2015, equation 1).

@@ -29,6 +29,12 @@ _NAMES = (
     (r"roi_heads\.box_head\.fc7\.", "heads.objects.regions.body.3."),
     (r"roi_heads\.box_predictor\.cls_score\.", "heads.objects.regions.classification."),
     (r"roi_heads\.box_predictor\.bbox_pred\.", "heads.objects.regions.regression."),
+    *(
+        (rf"roi_heads\.mask_head\.(mask_fcn{number + 1}|{number}\.0)\.", f"heads.objects.masks.body.{2 * number}.")
+        for number in range(4)
+    ),
+    (r"roi_heads\.mask_predictor\.conv5_mask\.", "heads.objects.masks.body.8."),
+    (r"roi_heads\.mask_predictor\.mask_fcn_logits\.", "heads.objects.masks.last."),
     (r"head\.(classification|regression)_head\.(cls_logits|bbox_reg)\.", r"heads.objects.\1.last."),
     (r"head\.(classification|regression)_head\.conv\.(\d)\.0\.", r"heads.objects.\1.hidden.\2."),
     *(
@@ -39,10 +45,11 @@ _NAMES = (
 
 
 def torchvision_key(name: str) -> str:
-    """Return how `faster_rcnn_fpn` or `retinanet` calls a tensor of torchvision's detector of the same kind.
+    """Return how `faster_rcnn_fpn`, `mask_rcnn_fpn` or `retinanet` calls a tensor of torchvision's detector.
 
     Args:
-        name: in the state dict of fasterrcnn_resnet50_fpn or retinanet_resnet50_fpn; any other is returned as it is.
+        name: in the state dict of fasterrcnn_resnet50_fpn, maskrcnn_resnet50_fpn or retinanet_resnet50_fpn; any other
+            is returned as it is.
     """
     for pattern, ours in _NAMES:
         renamed, count = re.subn("^" + pattern, ours, name)
@@ -52,13 +59,13 @@ def torchvision_key(name: str) -> str:
 
 
 def load_published(system: Vision, place: str | Path) -> None:
-    """Load fasterrcnn_resnet50_fpn_coco or retinanet_resnet50_fpn_coco.
+    """Load fasterrcnn_resnet50_fpn_coco, maskrcnn_resnet50_fpn_coco or retinanet_resnet50_fpn_coco.
 
     Both were trained with batch norms that add nothing to the variance (torchvision sets their eps to 0 when it loads
     them). Ours add their eps, so that it is taken off the variances.
 
     Args:
-        system: `faster_rcnn_fpn` or `retinanet` on a ResNet-50, built with `torchvision=True` and with
+        system: `faster_rcnn_fpn`, `mask_rcnn_fpn` or `retinanet` on a ResNet-50, built with `torchvision=True` and with
             `published_classes`.
         place: of the checkpoint, as `allsight.weights.find.find` takes it.
 

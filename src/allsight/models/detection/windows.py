@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from allsight.backbones.trunk import Trunk
 from allsight.data.loading import Batch
-from allsight.models.detection.best import best_objects
+from allsight.models.detection.best import Selection, best_objects
 from allsight.models.detection.matcher import BACKGROUND, Matcher, Targets
+from allsight.models.detection.sampling import sample
 from allsight.models.system import System
 from allsight.ops.boxes import pairwise_iou
 from allsight.ops.distributed import mean_over_ranks
-from allsight.ops.selection import highest
 from allsight.scene import Frame, Scene, Vocabulary
 
 SIZES = tuple((side, side) for side in (24, 34, 48, 68, 96, 136))
+SELECTION = Selection(nms_iou=0.3)
 
 
 class WindowOutputs(NamedTuple):
@@ -53,7 +54,7 @@ class WindowDetector(System):
             "R-CNN", section 2.3). Up to half of the rest are false positives (see
             `allsight.models.detection.bootstrap`): they are added to the background drawn at random, they do not
             replace it.
-        score_threshold, candidates, nms_iou, most: as in `DenseHead`.
+        selection: which of all pairs of a window and a class `decode` answers with.
     """
 
     def __init__(
@@ -67,10 +68,7 @@ class WindowDetector(System):
         sizes: Sequence[tuple[int, int]] = SIZES,
         matcher: Matcher | None = None,
         samples: int = 64,
-        score_threshold: float = 0.05,
-        candidates: int = 1000,
-        nms_iou: float = 0.3,
-        most: int = 100,
+        selection: Selection = SELECTION,
     ) -> None:
         super().__init__()
         self.trunk = trunk
@@ -81,10 +79,7 @@ class WindowDetector(System):
         self.sizes = tuple((height, width) for height, width in sizes)
         self.matcher = matcher or Matcher(positive=0.6)
         self.samples = samples
-        self.score_threshold = score_threshold
-        self.candidates = candidates
-        self.nms_iou = nms_iou
-        self.most = most
+        self.selection = selection
 
     def forward(self, pictures: Tensor) -> WindowOutputs:
         """Classify every window.
@@ -119,13 +114,8 @@ class WindowDetector(System):
     def criterion(self, outputs: WindowOutputs, scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Compare outputs with the truth; boxes of a class behind the known ones are examples of background."""
         labels, wrong = self._targets(outputs.windows, scenes)
-        background = labels == BACKGROUND
-        chance = torch.rand(labels.shape, device=labels.device)
-        objects = highest(chance, labels >= 0, self.samples // 4)
-        left = self.samples - objects.sum(1, keepdim=True)
-        first = highest(chance, wrong & background, left // 2)
-        chosen = objects | highest(chance + first, background, left)
-        truth = torch.where(background, len(self.classes), labels).clamp_min(0)
+        chosen = sample(labels, self.samples, self.samples // 4, wrong)
+        truth = torch.where(labels == BACKGROUND, len(self.classes), labels).clamp_min(0)
         loss = F.cross_entropy(outputs.logits.float().mT, truth, reduction="none")
         return {"windows": (loss * chosen).sum() / mean_over_ranks(chosen.sum())}
 
@@ -145,17 +135,9 @@ class WindowDetector(System):
 
     def decode(self, outputs: WindowOutputs, frames: Sequence[Frame]) -> list[Scene]:
         """Return the objects of every picture, best first, in original pixels."""
-        classes = len(self.classes)
-        scores = outputs.logits.float().softmax(-1)[..., :classes].flatten(1)
-        best, index = scores.topk(min(self.candidates, scores.shape[1]))
-        return best_objects(
-            (outputs.windows[index // classes], index % classes, best),
-            frames,
-            self.classes,
-            score_threshold=self.score_threshold,
-            nms_iou=self.nms_iou,
-            most=self.most,
-        )
+        each = outputs.logits.float().softmax(-1)[..., : len(self.classes)]
+        scores, window, labels = self.selection.best_pairs(each)
+        return best_objects((outputs.windows[window], labels, scores), frames, self.classes, self.selection)
 
 
 def windows(

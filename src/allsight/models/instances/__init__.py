@@ -1,0 +1,1 @@
+"""Systems that outline every single object."""

@@ -1,0 +1,163 @@
+"""Mask R-CNN: Faster R-CNN, and a mask for every object that it finds (He et al. 2017, "Mask R-CNN")."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from allsight.backbones.trunk import Trunk
+from allsight.layers.conv import DepthwiseSeparable, conv
+from allsight.models.detection.best import survivors
+from allsight.models.detection.faster_rcnn import (
+    FasterRCNNHead,
+    FasterRCNNOutputs,
+    faster_rcnn_fpn,
+    faster_rcnn_narrow,
+)
+from allsight.models.instances.masks import MaskNet
+from allsight.models.vision import Features, Vision
+from allsight.ops.boxes import clip
+from allsight.ops.masks import paste
+from allsight.scene import Frame, Scene, Vocabulary
+
+
+class MaskRCNNOutputs(NamedTuple):
+    """Raw answers of all stages.
+
+    Attributes:
+        regions: of Faster R-CNN.
+        boxes: (B, K, 4) objects in the model's pixels, best first. labels, scores: (B, K).
+        valid: (B, K) false where there were no more objects.
+        masks: (B, K, m, m) logits over each object's box.
+    """
+
+    regions: FasterRCNNOutputs
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
+    valid: Tensor
+    masks: Tensor
+
+
+class MaskRCNNHead(FasterRCNNHead):
+    """Faster R-CNN whose forward goes on from regions to objects, to look at these once more for their masks.
+
+    Masks are made for the final boxes, not for proposals: fewer of them, and better placed (He et al. 2017, section
+    3.1). Boxes are learned as before; the mask branch learns from the same regions that show objects.
+
+    Args:
+        masks: the mask branch; its pooling reads the same levels as that of regions.
+        parts: of `FasterRCNNHead`.
+    """
+
+    def __init__(self, *, masks: MaskNet, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.masks = masks
+
+    def forward(self, features: Features, frames: Sequence[Frame]) -> MaskRCNNOutputs:  # type: ignore[override]
+        """Propose, look at what was proposed, and outline what was found."""
+        regions = super().forward(features, frames)
+        boxes, labels, scores = self.candidates(regions)
+        boxes = clip(boxes, frames[0].padded)
+        index, valid = survivors(boxes, scores, labels, self.selection.nms_iou, self.selection.most)
+        boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
+        labels, scores = labels.gather(1, index), scores.gather(1, index)
+        return MaskRCNNOutputs(regions, boxes, labels, scores, valid, self.masks(self.levels(features), boxes, labels))
+
+    def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Return the terms of Faster R-CNN and "masks"."""
+        drawn = self.drawn(features, frames, scenes)
+        terms = self.criterion(drawn, frames, scenes)
+        found = drawn.proposals
+        return {**terms, "masks": self.masks.loss(self.levels(features), found.boxes, found.valid, scenes)}
+
+    def decode(self, outputs: MaskRCNNOutputs, frames: Sequence[Frame]) -> list[Scene]:  # type: ignore[override]
+        """Return the objects of every picture with their masks, best first, in original pixels."""
+        sure = outputs.valid & (outputs.scores >= self.selection.score_threshold)
+        each = (outputs.boxes.float(), outputs.labels, outputs.scores.float(), outputs.masks.float().sigmoid(), sure)
+        return [self._scene(frame, *own) for frame, *own in zip(frames, *(x.cpu() for x in each), strict=True)]
+
+    def _scene(self, frame: Frame, boxes: Tensor, labels: Tensor, scores: Tensor, maps: Tensor, sure: Tensor) -> Scene:
+        """Return the objects of one picture (K, ...), those that are sure."""
+        boxes = boxes[sure] / torch.tensor(frame.scale[::-1] * 2)
+        masks = paste(maps[sure], boxes, frame.original)  # a map covers its whole box, also what is cut off now
+        boxes = clip(boxes, frame.original)
+        scene = Scene(
+            frame.original,
+            boxes=boxes,
+            labels=labels[sure],
+            scores=scores[sure],
+            masks=masks,
+            object_classes=self.classes,
+        )
+        return scene.keep((boxes[:, 2:] > boxes[:, :2]).all(1))
+
+
+def mask_rcnn_fpn(
+    *, trunk: Trunk, classes: Vocabulary, channels: int = 256, hidden: int = 1024, torchvision: bool = False
+) -> Vision:
+    """Return the paper's form on a feature pyramid: 14 x 14, four convolutions, 28 x 28 (He et al. 2017, figure 4).
+
+    Args:
+        trunk, classes, channels, hidden, torchvision: see `faster_rcnn_fpn`.
+    """
+    system = faster_rcnn_fpn(trunk=trunk, classes=classes, channels=channels, hidden=hidden, torchvision=torchvision)
+    body = nn.Sequential(*(part for _ in range(4) for part in (conv(channels, channels), nn.ReLU())), *_twice(channels))
+    return _with_masks(system, body, channels, samples=128)
+
+
+def mask_rcnn_narrow(
+    *,
+    trunk: Trunk,
+    classes: Vocabulary,
+    channels: int = 64,
+    hidden: int = 128,
+    anchor_size: float = 3.0,
+    proposed: int = 100,
+    most: int = 100,
+) -> Vision:
+    """Return the form for two cores: depthwise separable, two convolutions before the map is doubled.
+
+    Args:
+        trunk, classes, channels, hidden, anchor_size: see `faster_rcnn_narrow`.
+        proposed: proposals of a picture that are looked at. most: objects of a picture.
+    """
+    system = faster_rcnn_narrow(trunk=trunk, classes=classes, channels=channels, hidden=hidden, anchor_size=anchor_size)
+    head = system.heads["objects"]
+    assert isinstance(head, FasterRCNNHead)
+    head.proposed, head.selection = proposed, replace(head.selection, most=most)
+    blocks = (part for _ in range(2) for part in (DepthwiseSeparable(channels, channels), nn.ReLU()))
+    return _with_masks(system, nn.Sequential(*blocks, *_twice(channels)), channels, samples=16)
+
+
+def _twice(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Return what doubles a map's sides."""
+    return nn.ConvTranspose2d(channels, channels, 2, stride=2), nn.ReLU()
+
+
+def _with_masks(system: Vision, body: nn.Module, channels: int, samples: int) -> Vision:
+    """Return Faster R-CNN with a mask branch; layers start as He et al. 2015 (no. 2) have it."""
+    head = system.heads["objects"]
+    assert isinstance(head, FasterRCNNHead)
+    pooling = copy(head.regions.pooling)
+    pooling.output = 14
+    masks = MaskNet(pooling=pooling, body=body, last=nn.Conv2d(channels, len(head.classes) + 1, 1), samples=samples)
+    for layer in masks.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    outlining = MaskRCNNHead(
+        inputs=head.inputs,
+        proposals=head.proposals,
+        regions=head.regions,
+        classes=head.classes,
+        proposed=head.proposed,
+        proposed_in_training=head.proposed_in_training,
+        selection=head.selection,
+        masks=masks,
+    )
+    return Vision(trunk=system.trunk, neck=system.neck, heads={"objects": outlining})

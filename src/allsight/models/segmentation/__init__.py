@@ -1,0 +1,1 @@
+"""The class of every pixel: decoders from feature maps to logits, and the head that they share."""

@@ -1,0 +1,121 @@
+"""`RegionHead`: the class of every pixel. Architectures differ in the decoder that it is given."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from allsight.losses.cross_entropy import pixel_cross_entropy
+from allsight.models.vision import Features, Head
+from allsight.scene import Frame, Scene, Vocabulary
+from allsight.scene.geometry import IGNORE
+
+# (logits (B, C, H, W), truth (B, H, W) int64 with 255 = ignore) -> a scalar
+RegionLoss = Callable[[Tensor, Tensor], Tensor]
+
+BAND = 2**18  # logits that `decode` scales up at a time: they stay in the cache, and a large photograph in memory
+
+
+class Decoder(nn.Module, ABC):
+    """Feature maps to one map of logits, of any stride: what an architecture for regions is.
+
+    Attributes:
+        inputs: names of the features that it reads.
+    """
+
+    inputs: tuple[str, ...]
+
+    @abstractmethod
+    def forward(self, features: Features) -> Tensor:
+        """Return logits (B, C, h, w) that cover the whole picture."""
+
+
+class RegionOutputs(NamedTuple):
+    """logits (B, C, h, w), at the stride of the decoder."""
+
+    logits: Tensor
+
+
+class RegionHead(Head):
+    """The class of every pixel, from a decoder's logits.
+
+    Loss and answer are computed at full size: logits are scaled up bilinearly (align_corners=False).
+
+    Args:
+        decoder: features to logits of as many classes.
+        classes: names behind the logits.
+        losses: by name; their values are added up. A recipe may change them between two stages.
+    """
+
+    def __init__(
+        self, *, decoder: Decoder, classes: Vocabulary, losses: Mapping[str, RegionLoss] | None = None
+    ) -> None:
+        super().__init__()
+        self.inputs = decoder.inputs
+        self.decoder = decoder
+        self.classes = classes
+        self.losses: Mapping[str, RegionLoss] = losses or {"cross_entropy": pixel_cross_entropy}
+
+    def forward(self, features: Features, frames: Sequence[Frame]) -> RegionOutputs:
+        """Return logits (B, C, h, w)."""
+        return RegionOutputs(self.decoder(features))
+
+    def criterion(self, outputs: RegionOutputs, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Return the losses by name, over the pixels whose class is annotated."""
+        size = frames[0].padded
+        unknown = torch.full(size, IGNORE)
+        truth = torch.stack([unknown if scene.regions is None else scene.regions.long() for scene in scenes])
+        # Planar before they grow: losses go class by class, and would copy the large ones (127 ms a step against 154).
+        planar = outputs.logits.float().contiguous()
+        logits = F.interpolate(planar, size=size, mode="bilinear", align_corners=False)
+        truth = truth.to(logits.device, non_blocking=True)
+        return {name: loss(logits, truth) for name, loss in self.losses.items()}
+
+    def decode(self, outputs: RegionOutputs, frames: Sequence[Frame]) -> list[Scene]:
+        """Return the likeliest class of every pixel of the original pictures."""
+        return [
+            Scene(frame.original, regions=likeliest(logits.float(), frame).cpu(), region_classes=self.classes)
+            for logits, frame in zip(outputs.logits, frames, strict=True)
+        ]
+
+
+def likeliest(logits: Tensor, frame: Frame) -> Tensor:
+    """Return the class of greatest logit at every pixel of the original picture.
+
+    Logits are read bilinearly at the pixel's centre, straight from their own grid: no size in between is made, and no
+    answer is given for padding.
+
+    Args:
+        logits: (C, h, w) over the padded picture.
+        frame: how the picture came to its padded size.
+
+    Returns:
+        (H, W) int64.
+    """
+    return torch.cat([band.max(0).indices for band in _bands(logits, frame)])
+
+
+def _bands(logits: Tensor, frame: Frame) -> Iterator[Tensor]:
+    """Give logits (C, rows, W) at the pixels of the original picture, some rows at a time."""
+    height, width = frame.original
+    down, across = (frame.scale[i] * logits.shape[1 + i] / frame.padded[i] for i in (0, 1))
+    left, right, share = _neighbours(width, across, logits.shape[2], logits)
+    columns = torch.lerp(logits[..., left], logits[..., right], share)
+    upper, lower, share = _neighbours(height, down, logits.shape[1], logits)
+    rows = max(1, BAND // (width * len(logits)))
+    for some in torch.arange(height, device=logits.device).split(rows):
+        yield torch.lerp(columns[:, upper[some]], columns[:, lower[some]], share[some, None])
+
+
+def _neighbours(pixels: int, step: float, cells: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return for every pixel along a side the cells before and behind its centre, and the share of the latter.
+
+    Args:
+        pixels: along the side. step: cells per pixel. cells: along the side. like: of the type of the share.
+    """
+    place = ((torch.arange(pixels, device=like.device, dtype=torch.float64) + 0.5) * step - 0.5).clamp(0, cells - 1)
+    before = place.long()
+    return before, (before + 1).clamp_max(cells - 1), (place - before).to(like.dtype)
