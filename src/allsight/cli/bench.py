@@ -17,7 +17,7 @@ from allsight.errors import ModelError, OutputError
 from allsight.files import write_json
 
 # All that run by themselves, without data, in minutes.
-BENCHMARKS = ("trunk", "see", "nms", "roi_align", "reading", "training_step", "feature_cache", "coco")
+BENCHMARKS = ("trunk", "see", "nms", "roi_align", "paste", "reading", "training_step", "feature_cache", "coco")
 COLUMNS = ("benchmark", "what", ">ours", ">peer", ">times better")
 
 
