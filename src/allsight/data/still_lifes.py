@@ -56,20 +56,19 @@ def _example(random: Generator, name: str, size: tuple[int, int], solids: tuple[
     labels = torch.randint(len(SOLIDS), (number,), generator=random)
     things, room = _solids(random, labels, size), _room(random, size)
     front = _in_front(room, things)
-    seen = torch.stack([front == i + 2 for i in range(number)])
-    kept = seen.sum((1, 2)) >= LEAST_SEEN * things.inside.sum((1, 2))
+    kept = _seen(front, number).sum((1, 2)) >= LEAST_SEEN * things.inside.sum((1, 2))
     things, labels = Relief(*(part[kept] for part in things)), labels[kept]
     front = _in_front(room, things)
     depth = torch.cat([room.depth, things.depth]).gather(0, front[None])[0]
     slope = torch.cat([room.slope, things.slope]).gather(0, front[None, None].expand(1, 2, -1, -1))[0]
     normals = F.normalize(torch.cat([slope, -torch.ones(1, *size)]), dim=0)
-    masks = Masks.from_dense(torch.stack([front == i + 2 for i in range(len(labels))])) if len(labels) else None
+    masks = Masks.from_dense(_seen(front, len(labels)))
     classes = torch.cat([torch.arange(2), labels + 2])
     scene = Scene(
         size,
-        boxes=masks.boxes() if masks is not None else torch.zeros(0, 4),
+        boxes=masks.boxes(),
         labels=labels,
-        masks=masks if masks is not None else Masks.blank(0, size),
+        masks=masks,
         regions=classes[front],
         tags=torch.zeros(len(SOLIDS)).index_fill_(0, labels, 1.0),
         depth=depth * METRES,
@@ -85,6 +84,11 @@ def _in_front(room: Relief, things: Relief) -> Tensor:
     """Return (H, W) which surface is nearest: 0 the wall, 1 the floor, then the solids."""
     depth, inside = torch.cat([room.depth, things.depth]), torch.cat([room.inside, things.inside])
     return depth.masked_fill(~inside, math.inf).argmin(0)
+
+
+def _seen(front: Tensor, count: int) -> Tensor:
+    """Return (count, H, W) bool: where each solid is nearest."""
+    return front == torch.arange(2, count + 2)[:, None, None]
 
 
 def _room(random: Generator, size: tuple[int, int]) -> Relief:
