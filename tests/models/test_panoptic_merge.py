@@ -1,0 +1,72 @@
+"""Instances and regions as one map: who comes first, what is dropped, and made scenes that come back whole."""
+
+import torch
+
+from allsight.data.still_lifes import SOLIDS, SURFACES, still_lifes
+from allsight.metrics.panoptic import panoptic_scores
+from allsight.models.panoptic import merged
+from allsight.scene import Masks, Scene, Vocabulary
+
+REGIONS = Vocabulary(("sky", "cat"))
+CATS = Vocabulary(("cat",))
+
+
+def seen(masks: torch.Tensor, scores: list[float], regions: torch.Tensor) -> Scene:
+    packed = Masks.from_dense(masks)
+    return Scene(
+        tuple(regions.shape),
+        boxes=packed.boxes(),
+        labels=torch.zeros(len(scores), dtype=torch.int64),
+        scores=torch.tensor(scores),
+        masks=packed,
+        regions=regions,
+        object_classes=CATS,
+        region_classes=REGIONS,
+    )
+
+
+def test_the_best_instance_takes_its_pixels_first_and_regions_the_rest() -> None:
+    masks = torch.zeros(3, 10, 20, dtype=torch.bool)
+    masks[0, :, :8], masks[1, :, 4:12], masks[2, :, 1:7] = True, True, True
+    found = merged(seen(masks, [0.7, 0.9, 0.6], torch.zeros(10, 20, dtype=torch.int64)), {"cat"}, least_region=10)
+    assert [segment["thing"] for segment in found.segments] == [True, True, False]
+    # The second is best; the first keeps just one half of itself; the third would keep less.
+    row = found.panoptic[0].tolist()
+    assert row[4:12] == [1] * 8
+    assert row[12:] == [3] * 8
+    assert 2 in row[:4]
+
+
+def test_hidden_unsure_and_small_ones_are_dropped() -> None:
+    masks = torch.zeros(3, 8, 8, dtype=torch.bool)
+    masks[0, :4], masks[1, :4, :6], masks[2, 5:7] = True, True, True
+    regions = torch.zeros(8, 8, dtype=torch.int64)
+    regions[7, 7] = 1
+    found = merged(seen(masks, [0.9, 0.8, 0.3], regions), {"cat"}, least_region=4)
+    assert [(s["label"], s["thing"]) for s in found.segments] == [(1, True), (0, False)]
+    assert found.panoptic[7, 7] == 0  # a thing without an instance
+
+
+def test_nothing_seen_is_an_empty_map() -> None:
+    found = merged(Scene((4, 5)), ())
+    assert found.segments == ()
+    assert found.panoptic.sum() == 0
+
+
+def test_made_scenes_come_back_whole() -> None:
+    truths, predictions = [], []
+    for example in still_lifes(6, seed=2):
+        scene = example.scene.with_(scores=torch.ones(len(example.scene)))
+        found = merged(scene, tuple(SOLIDS), least_region=1)
+        dense = scene.masks.dense()
+        ids = scene.regions + 1
+        for i, mask in enumerate(dense):
+            ids[mask] = 100 + i
+        segments = [{"id": i + 1, "label": i, "thing": False} for i in range(2)]
+        segments += [
+            {"id": 100 + i, "label": SURFACES.index(SOLIDS[label]), "thing": True}
+            for i, label in enumerate(scene.labels.tolist())
+        ]
+        truths.append(scene.with_(panoptic=ids, segments=tuple(segments)))
+        predictions.append(found)
+    assert panoptic_scores(truths, predictions).pq == 1.0
