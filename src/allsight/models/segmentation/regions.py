@@ -98,6 +98,11 @@ def likeliest(logits: Tensor, frame: Frame) -> Tensor:
     return torch.cat([band.max(0).indices for band in _bands(logits, frame)])
 
 
+def at_pixels(maps: Tensor, frame: Frame) -> Tensor:
+    """Return maps (C, h, w) over the padded picture as (C, H, W) at the pixels of the original one; see `likeliest`."""
+    return torch.cat(list(_bands(maps, frame)), dim=1)
+
+
 def _bands(logits: Tensor, frame: Frame) -> Iterator[Tensor]:
     """Give logits (C, rows, W) at the pixels of the original picture, some rows at a time."""
     height, width = frame.original
