@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("data", nargs="+", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/photographs"))
     parser.add_argument("--counts", nargs="+", type=int, default=COUNTS)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--resamples", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -18,7 +18,17 @@ SYSTEMS = {
     "classifier": "allsight.models.classification.tags:classifier",
     "fpn_regions": "allsight.models.segmentation.fpn:fpn_regions",
     "fpn_regions_narrow": "allsight.models.segmentation.fpn:fpn_regions_narrow",
+    "fcn": "allsight.models.segmentation.fcn:fcn",
+    "fcn_vgg": "allsight.models.segmentation.fcn:fcn_vgg",
+    "dilated": "allsight.models.segmentation.dilated:dilated",
+    "dilated_vgg": "allsight.models.segmentation.dilated:dilated_vgg",
+    "unet": "allsight.models.segmentation.unet:unet",
+    "unet_narrow": "allsight.models.segmentation.unet:unet_narrow",
+    "segnet": "allsight.models.segmentation.segnet:segnet",
+    "deconvnet": "allsight.models.segmentation.deconvnet:deconvnet",
+    "deconvnet_narrow": "allsight.models.segmentation.deconvnet:deconvnet_narrow",
     "everyday": "allsight.models.everyday:everyday",
+    "sees_all": "allsight.models.everything:sees_all",
     "digit_net": "allsight.models.classification.digits:digit_net",
 }
 
@@ -28,6 +38,7 @@ TRUNKS = {
     **{f"vgg{i}{norm}": f"allsight.backbones.vgg:vgg{i}{norm}" for i in (11, 13, 16, 19) for norm in ("", "_bn")},
     "googlenet": "allsight.backbones.googlenet:googlenet",
     "inception_v3": "allsight.backbones.inception:inception_v3",
+    **{name: f"allsight.backbones.contracting:{name}" for name in ("unet_encoder", "vgg_narrow")},
 }
 
 PARTS = {"vocabulary": "allsight.scene:Vocabulary"}

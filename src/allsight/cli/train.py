@@ -52,7 +52,7 @@ def _command(recipe_type: type[Any]) -> Callable[..., int]:
         resume: bool = False,
         force: bool = False,
     ) -> int:
-        if not recipe.data:
+        if not getattr(recipe, "data", True):  # made pictures need none
             raise TrainingError("train: no data; give one data set or several (see `allsight check`)")
         from allsight.recipes.job import train as run  # here, because help must not wait for torch
 

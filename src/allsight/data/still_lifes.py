@@ -1,7 +1,7 @@
 """Still lifes: solids before a wall and over a floor, of which everything is known exactly.
 
 Solids hide one another as depth has it, and are lit from one side, so that their form shows. Every picture comes with
-boxes, masks, classes of pixels, tags, depth and normals.
+boxes, masks, classes of pixels, a panoptic map, tags, depth and normals.
 
 Seen in parallel, in pixels: x to the right, y downwards, depth away from the eye. A normal points out of its surface,
 towards the eye, so that its third component is negative; it is the gradient of depth and -1, brought to unit length.
@@ -64,12 +64,15 @@ def _example(random: Generator, name: str, size: tuple[int, int], solids: tuple[
     normals = F.normalize(torch.cat([slope, -torch.ones(1, *size)]), dim=0)
     masks = Masks.from_dense(_seen(front, len(labels)))
     classes = torch.cat([torch.arange(2), labels + 2])
+    segments = tuple({"id": i + 1, "label": n, "thing": i > 1} for i, n in enumerate(classes.tolist()))
     scene = Scene(
         size,
         boxes=masks.boxes(),
         labels=labels,
         masks=masks,
         regions=classes[front],
+        panoptic=front + 1,
+        segments=segments,
         tags=torch.zeros(len(SOLIDS)).index_fill_(0, labels, 1.0),
         depth=depth * METRES,
         normals=normals,

@@ -8,10 +8,12 @@ from allsight.errors import ModelError
 RECIPES = {
     "retinanet": "allsight.recipes.retinanet:RetinaNet",
     "faster_rcnn": "allsight.recipes.faster_rcnn:FasterRCNN",
+    "mask_rcnn": "allsight.recipes.mask_rcnn:MaskRCNN",
     "windows": "allsight.recipes.windows:Windows",
     "segmenter": "allsight.recipes.segmenter:Segmenter",
     "everyday": "allsight.recipes.everyday:Everyday",
     "classifier": "allsight.recipes.classifier:Classifier",
+    "still_lifes": "allsight.recipes.still_lifes:StillLifes",
     "digits": "allsight.recipes.digits:Digits",
 }
 

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from allsight.errors import TrainingError, WeightsError
 from allsight.ops.distributed import alone, leave
+from allsight.ops.memory import keep_freed_memory
 from allsight.ops.randomness import mix
 from allsight.training.checkpoint import Checkpoints, load_weights
 from allsight.training.config import FitConfig, FitResult
@@ -86,6 +87,8 @@ class Run:
         measure: Callable[[nn.Module], Mapping[str, float]] | None,
     ) -> None:
         accelerator = self.accelerator = join()
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
         self.leads, self.rank = accelerator.is_main_process, accelerator.process_index
         self.step, self.optimizers, self.config, self.out, self.measure = step, optimizers, config, out, measure
         self.at, self.files, self.interrupt = Position(), Checkpoints(out / "checkpoints"), Interrupt(self.leads)
