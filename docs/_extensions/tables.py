@@ -224,6 +224,8 @@ class ClaimsTable(_Directive):
             if path.name.endswith(".quick.json"):
                 continue
             record = self.json(path)
+            if "outcome" not in record:  # not all of it has been measured yet
+                continue
             minutes = sum(sum(runs.values()) for runs in record["seconds"].values()) / 60
             seeds = len(next(iter(record["scores"].values())))
             result += [
@@ -260,6 +262,8 @@ class ShotsTable(_Directive):
             if path.name.endswith(".quick.json"):
                 continue
             record = self.json(path)
+            if "outcome" not in record:
+                continue
             for name, scores in record["scores"].items():
                 count, _, arm = name.partition(", ")
                 if arm == "pretrained":
