@@ -17,7 +17,7 @@ from allsight.cli import main as cli
 from allsight.data.dataset import Dataset, Example
 from allsight.data.formats import write_datasets
 from allsight.files import write_json
-from allsight.scene import Scene, Vocabulary
+from allsight.scene import Masks, Scene, Vocabulary
 from allsight.weights.find import available
 
 ROOT = Path(__file__).parents[1]
@@ -31,9 +31,11 @@ SHELL, PYTHON, NOT_RUN = {"sh", "console"}, {"python"}, {"text", "json"}
 SMALL = {
     "retinanet": ["--epochs", "1", "--longest", "96", "--batch-size", "4", "--steps", "3"],
     "faster_rcnn": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
+    "mask_rcnn": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
+    "watershed": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "windows": ["--epochs", "2", "--longest", "96", "--batch-size", "4"],
     "digits": ["--epochs", "1"],
-    "segmenter": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
+    "segmenter": ["--epochs", "1", "--lovasz-epochs", "1", "--longest", "96", "--batch-size", "4"],
     "everyday": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "classifier": [
         "--frozen-epochs",
@@ -120,6 +122,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(parents=True)
         for i in range(8):
             Image.effect_noise((48, 48), 90).convert("RGB").save(folder / f"{i}.jpg")
+    write_datasets({"": nuclei(12)}, data / "nuclei", "instances")
     digits(data / "mnist")
     monkeypatch.setenv("ALLSIGHT_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(here)
@@ -149,6 +152,21 @@ def cells(count: int) -> Dataset:
         scene = Scene((96, 96), boxes=boxes, labels=labels, object_classes=classes)
         examples.append(Example(Path(f"{count}-{i}.jpg"), scene, pixels=pixels))
     return Dataset(tuple(examples), object_classes=classes)
+
+
+def nuclei(count: int) -> Dataset:
+    """Made pictures with two discs each, light on dark or the other way round."""
+    classes = Vocabulary(("nuclei",))
+    y, x = torch.meshgrid(torch.arange(96), torch.arange(96), indexing="ij")
+    examples = []
+    for i in range(count):
+        dense = torch.stack([(x - a) ** 2 + (y - b) ** 2 < 144 for a, b in ((20 + 2 * i, 30), (60, 70))])
+        grey = torch.randint(0, 60, (96, 96)) + 150 * dense.any(0)
+        pixels = (grey if i % 2 else 250 - grey).to(torch.uint8).expand(3, -1, -1)
+        masks = Masks.from_dense(dense)
+        scene = Scene((96, 96), masks.boxes(), torch.zeros(2, dtype=torch.int64), masks=masks, object_classes=classes)
+        examples.append(Example(Path(f"{i}.png"), scene, pixels=pixels))
+    return Dataset(tuple(examples), object_classes=classes, name="nuclei")
 
 
 def streets(count: int) -> Dataset:

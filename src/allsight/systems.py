@@ -14,6 +14,7 @@ SYSTEMS = {
     "faster_rcnn_narrow": "allsight.models.detection.faster_rcnn:faster_rcnn_narrow",
     "mask_rcnn_fpn": "allsight.models.instances.mask_rcnn:mask_rcnn_fpn",
     "mask_rcnn_narrow": "allsight.models.instances.mask_rcnn:mask_rcnn_narrow",
+    "watershed_net": "allsight.models.instances.watershed:watershed_net",
     "windows": "allsight.models.detection.windows:windows",
     "classifier": "allsight.models.classification.tags:classifier",
     "fpn_regions": "allsight.models.segmentation.fpn:fpn_regions",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allsight.data.augment import DETECTION_PARTS, Augmentation, join_scenes
 from allsight.data.colour import ColourJitter
-from allsight.data.geometry import Affine, Crop, Flip, Part, Scale, View
+from allsight.data.geometry import Affine, Crop, Flip, Part, QuarterTurn, Scale, View
 from allsight.data.loading import Sample
 from allsight.data.warp import move_scene, warp
 from allsight.ops.randomness import generator
@@ -53,6 +53,7 @@ geometric = st.sampled_from(
     [
         (Flip(1.0), Scale(1, 1), Crop()),
         (Scale(0.5, 0.9), Crop()),
+        (Flip(), QuarterTurn(), Scale(0.8, 1.5), Crop()),
         (Flip(), Scale(1.0, 2.0), Crop()),
         (Flip(), Affine(8, 5, 1.0), Scale(0.7, 1.5), Crop()),
         DETECTION_PARTS,
@@ -108,6 +109,19 @@ def test_convention_both_ways_of_warping_agree() -> None:
     half = scaling(0.5, 0.5)
     difference = warp(picture, half @ nudge, (20, 25)).int() - warp(picture, half, (20, 25)).int()
     assert difference.abs().max() <= 1
+
+
+def test_quarter_turns_are_exact_and_all_eight_ways_occur() -> None:
+    sample = Sample(torch.arange(3 * 4 * 6, dtype=torch.uint8).reshape(3, 4, 6), Scene((4, 6)), "", Frame.whole((4, 6)))
+    seen = set()
+    for seed in range(60):
+        view = View(torch.eye(3, dtype=torch.float64), (4, 6), (4, 6))
+        random = generator(seed)
+        for part in (Flip(), QuarterTurn()):
+            view = part(view, sample.scene, random)
+        seen.add(tuple(warp(sample.picture, view.matrix, view.size).flatten().tolist()))
+    ways = [sample.picture, sample.picture.flip(2)]
+    assert seen == {tuple(way.rot90(k, (1, 2)).flatten().tolist()) for way in ways for k in range(4)}
 
 
 def test_rotation_agrees_with_pillow() -> None:

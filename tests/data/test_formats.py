@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from allsight.data.dataset import Dataset, Example
 from allsight.data.formats import FORMATS, detect_format, lost_fields, open_dataset, splits, write_datasets
 from allsight.errors import AnnotationError, OutputError
-from allsight.scene import Scene, Vocabulary
+from allsight.scene import Masks, Scene, Vocabulary
 
 from .conftest import CLASSES, save_picture
 
@@ -99,7 +99,7 @@ def test_tags_survive_two_conversions(form: str, back: str, tmp_path: Path) -> N
     assert len(open_dataset(tmp_path / "one")) == 6
 
 
-@pytest.mark.parametrize("form", list(FORMATS))
+@pytest.mark.parametrize("form", [name for name, form in FORMATS.items() if form.write is not None])
 def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(
     form: str, make_dataset: Callable[..., Dataset], tmp_path: Path
 ) -> None:
@@ -108,8 +108,14 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(
         regions = torch.zeros((32, 32), dtype=torch.int64)
         painted = (replace(e, annotation=e.annotation.with_(regions=regions, tags=None)) for e in made)
         made = replace(made, examples=tuple(painted), tag_classes=None, region_classes=CLASSES)
+    if form == "instances":
+        drawn = Masks.from_dense(torch.ones(1, 32, 32, dtype=torch.bool))
+        scene = Scene((32, 32), drawn.boxes(), torch.tensor([0]), masks=drawn)
+        outlined = (replace(e, annotation=scene) for e in made)
+        made = replace(made, examples=tuple(outlined), tag_classes=None, object_classes=Vocabulary(("cell",)))
     root = tmp_path / "new"
     write_datasets({"train": made}, root, form)
+    assert detect_format(root) == form
     before = sorted(root.rglob("*"))
     with pytest.raises(OutputError, match="exists already"):
         write_datasets({"train": made}, root, form)
@@ -122,6 +128,12 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(
         assert "\n" not in str(caught.value)
         assert sorted(root.rglob("*")) == before
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_is_read_only_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="idx can be read but not written"):
+        write_datasets({"train": tagged(tmp_path / "made", "train")}, tmp_path / "new", "idx")
+    assert not (tmp_path / "new").exists()
 
 
 def test_force_replaces_data_sets_only(make_dataset: Callable[..., Dataset], tmp_path: Path) -> None:
@@ -156,6 +168,7 @@ def test_doors_of_the_real_data(shared_data: Path) -> None:
         "coco256/object_detection": ("yolo", ["train", "val"], 256),
         "coco256/instance_segmentation/config.yaml": ("yolo", ["train", "val"], 200),
         "coco_mini": ("coco", ["train2017"], 80),
+        "nuclei": ("instances", [""], 330),
         "camvid": ("regions", ["train", "val"], 468),
         "coco256/semantic_segmentation": ("regions", ["train", "val"], 200),
         "coco256/panoptic_segmentation": ("regions", ["train", "val"], 200),
@@ -166,5 +179,6 @@ def test_doors_of_the_real_data(shared_data: Path) -> None:
         path = shared_data / name
         assert (detect_format(path), splits(path), len(open_dataset(path))) == (form, names, count)
     assert len(open_dataset(shared_data / "coco_mini", "train")) == 80
+    assert (detect_format(shared_data / "mnist"), splits(shared_data / "mnist")) == ("idx", ["test", "train"])
     with pytest.raises(AnnotationError, match="no split 'test'"):
         open_dataset(shared_data / "bccd", "test")

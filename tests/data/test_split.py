@@ -1,6 +1,8 @@
 """Splits are complete, repeatable and fair to every class."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from allsight.data.dataset import Dataset, Example
 from allsight.data.formats import open_dataset
+from allsight.data.kinds import picture_kind
 from allsight.data.split import class_presence, shots, split
 from allsight.errors import AnnotationError
 from allsight.scene import Scene, Vocabulary
@@ -79,6 +82,34 @@ def test_shots_of_pictures_tagged_by_their_objects() -> None:
     rarest = int(class_presence(made).sum(0).min())
     with pytest.raises(AnnotationError, match=f"of 'class 2' there are {rarest}$"):
         shots(made, rarest + 1, 0)
+
+
+def kinds(dataset: Dataset) -> list[str]:
+    return [picture_kind(example.picture()) for example in dataset]
+
+
+def test_of_one_class_every_part_gets_its_share_of_every_kind() -> None:
+    dark, bright = torch.full((3, 8, 8), 10), torch.full((3, 8, 8), 200)
+    colour = bright - torch.tensor([0, 80, 0])[:, None, None]
+    made = dataset_of(np.ones((60, 1), dtype=bool))
+    pixels = [dark] * 40 + [colour] * 15 + [bright] * 5
+    examples = [replace(e, pixels=p.to(torch.uint8)) for e, p in zip(made, pixels, strict=True)]
+    parts = split(replace(made, examples=tuple(examples)), {"train": 0.8, "val": 0.2}, 3)
+    assert Counter(kinds(parts["val"])) == {"dark": 8, "colour": 3, "bright": 1}
+
+
+def test_kinds_of_real_microscopy(shared_data: Path) -> None:
+    nuclei = open_dataset(shared_data / "nuclei")
+    told = dict(zip(nuclei, kinds(nuclei), strict=True))
+    assert Counter(told.values()) == {"dark": 268, "colour": 54, "bright": 8}
+    # What is written down in the files themselves: stained tissue comes in one size, the large ones are bright.
+    assert {e.annotation.size for e, kind in told.items() if kind == "colour"} == {(256, 320)}
+    assert {e.annotation.size for e, kind in told.items() if kind == "bright"} == {(1024, 1024)}
+    parts = split(nuclei, {"train": 0.8, "val": 0.2}, 1)
+    counts = Counter(told[example] for example in parts["val"])
+    assert counts["dark"] in (53, 54)
+    assert counts["colour"] in (10, 11)
+    assert counts["bright"] in (1, 2)
 
 
 def test_bad_requests(make_dataset: Callable[..., Dataset]) -> None:

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from allsight.errors import AnnotationError
-from allsight.metrics.coco import CocoScores, Kind, coco_scores
+from allsight.metrics.coco import Backend, CocoScores, Kind, coco_scores, enough
 from allsight.scene import Scene, Vocabulary
 
 Made = Callable[..., tuple[list[Scene], list[Scene]]]
@@ -142,6 +142,19 @@ def test_standard_output_stays_clean(made: Made, capfd: pytest.CaptureFixture[st
 def test_refuses_what_does_not_fit() -> None:
     with pytest.raises(AnnotationError, match="2 truths but 1 predictions"):
         coco_scores([box(), box()], [box()])
+
+
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+def test_crowded_pictures_need_more_predictions_than_coco_counts(backend: Backend) -> None:
+    corners = [(float(x), float(y), x + 5.0, y + 5.0) for x in range(0, 96, 6) for y in range(0, 96, 6)]
+    truth = box(*corners)
+    found = replace(truth, scores=torch.linspace(0.9, 0.1, len(truth)))
+    assert len(truth) == 256
+    assert enough([truth]) == 1000
+    assert enough([box(*corners[:100])]) == 100
+    assert coco_scores([truth], [found], backend=backend).ap == pytest.approx(100 / 256, abs=0.01)
+    everything = coco_scores([truth], [found], backend=backend, most=1000)
+    assert everything.ap == everything.ar100 == pytest.approx(1)
 
 
 def test_masks_are_asked_for(made: Made) -> None:

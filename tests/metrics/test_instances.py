@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
+from scipy.optimize import linear_sum_assignment
 
 from allsight.errors import AnnotationError
-from allsight.metrics.instances import bowl_score, mask_overlaps
+from allsight.metrics.instances import bowl_score, cross_fitted_bowl, mask_overlaps
 from allsight.scene import Masks, Scene
 
 
@@ -56,10 +57,57 @@ def test_nothing_there() -> None:
         bowl_score([some, some], [some])
 
 
-def test_where_objects_overlap_the_most_pairs_count() -> None:
-    """The first prediction fits both objects, the second one only: taken greedily the first would leave it nothing."""
-    truth = scene((0, 0, 10, 10), (0, 0, 10, 11))
-    said = scene((0, 0, 10, 10), (0, 0, 10, 9))
-    overlaps = mask_overlaps(said.masks, truth.masks)
-    assert (overlaps > 0.8).all()
-    assert bowl_score([truth], [said]) >= 0.6
+def scored(masks: Masks, scores: list[float]) -> Scene:
+    labels = torch.zeros(len(masks), dtype=torch.int64)
+    return Scene(masks.size, masks.boxes(), labels, torch.tensor(scores), masks=masks)
+
+
+def test_a_pixel_of_two_predictions_is_the_surer_ones() -> None:
+    truth = scene((0, 0, 10, 10), (10, 0, 20, 10))
+    masks = scene((0, 0, 10, 10), (0, 0, 20, 10)).masks
+    assert masks is not None
+    # What the first one has, the second one loses, and both fit; the other way round the first one has nothing left.
+    assert bowl_score([truth], [scored(masks, [0.9, 0.8])]) == 1.0
+    assert bowl_score([truth], [scored(masks, [0.8, 0.9])]) == pytest.approx(0.0)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 6), st.integers(0, 6))
+@settings(max_examples=30, deadline=None)
+def test_the_measure_is_that_of_the_best_pairs(seed: int, objects: int, said: int) -> None:
+    """Objects may overlap; predictions are made apart here, and paired by brute force."""
+    random = np.random.default_rng(seed)
+
+    def some(count: int) -> list[tuple[int, int, int, int]]:
+        low = random.integers(0, 6, (count, 2))
+        return [(x, y, x + w, y + h) for (x, y), (w, h) in zip(low, random.integers(4, 9, (count, 2)), strict=True)]
+
+    truth, raw = scene(*some(objects)), scene(*some(said)).masks
+    assert truth.masks is not None and raw is not None
+    scores = random.random(said).round(1)
+    order = np.argsort(-scores, kind="stable")
+    dense = raw.dense().numpy()[order]
+    apart = dense & (dense.cumsum(0) == 1) if said else dense
+    for threshold in (0.0, 0.35):
+        kept = apart[: int((scores >= threshold).sum())]
+        precisions = []
+        for least in np.arange(0.5, 0.96, 0.05):
+            fits = np.array(
+                [[(p & t).sum() / (p | t).sum() > least for t in truth.masks.dense().numpy()] for p in kept]
+            )
+            pairs = int(fits[linear_sum_assignment(fits, maximize=True)].sum()) if fits.size else 0
+            precisions.append(pairs / max(objects + len(kept) - pairs, 1))
+        expected = np.mean(precisions) if len(kept) else float(objects == 0)
+        found = bowl_score([truth], [scored(raw, scores.tolist())], threshold)
+        assert found == pytest.approx(expected)
+
+
+def test_each_half_is_judged_at_the_threshold_of_the_other() -> None:
+    truth = scene((0, 0, 10, 10))
+    both = scene((0, 0, 10, 10), (10, 10, 15, 15)).masks
+    assert both is not None
+    good = scored(both, [0.9, 0.3])  # best from 0.35 on
+    bad = scored(both, [0.4, 0.1])  # best up to 0.4
+    assert cross_fitted_bowl([truth] * 4, [good] * 4) == 1.0
+    # The first half asks for 0.35, which suits the second; the second asks for 0.15 and leaves the first its mistake.
+    assert cross_fitted_bowl([truth] * 2, [good, bad]) == pytest.approx((0.5 + 1.0) / 2)
+    assert np.isnan(cross_fitted_bowl([truth], [good]))

@@ -1,12 +1,13 @@
 """Mask R-CNN as a whole: answers and losses of hand-made outputs, unusual batches, learning by heart, torch.export."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from detection_examples import CLASSES, SIZE, batch, scene
+from detection_examples import CLASSES, SIZE, batch, learned, scene
 
 from allsight.backbones.efficientnet_lite import efficientnet_lite0
 from allsight.backbones.resnet import resnet18
-from allsight.data.loading import Batch
 from allsight.metrics.instances import mask_overlaps
 from allsight.models.detection.faster_rcnn import FasterRCNNHead
 from allsight.models.instances.mask_rcnn import mask_rcnn_fpn, mask_rcnn_narrow
@@ -109,15 +110,7 @@ def test_it_learns_two_outlines_by_heart():
     pictures = torch.full((2, 3, *size), 60, dtype=torch.uint8)
     for picture, truth in zip(pictures, truths, strict=True):
         picture[int(truth.labels[0]) :, truth.masks.dense()[0]] = 250
-    learn = Batch(pictures, [Frame.whole(size)] * 2, truths, ["a", "b"])
-    optimizer = torch.optim.AdamW(system.parameters(), lr=3e-3)
-    for _ in range(90):
-        optimizer.zero_grad()
-        sum(system.loss(learn).values()).backward()
-        optimizer.step()
-    with torch.no_grad():
-        answers = system.decode(system(pictures), learn.frames)
-    for truth, found in zip(truths, answers, strict=True):
+    for truth, found in zip(truths, learned(system, pictures, truths, 90), strict=True):
         assert found.labels[0] == truth.labels[0]
         assert mask_overlaps(found.masks, truth.masks)[0, 0] > 0.7
 
@@ -148,6 +141,37 @@ def test_the_papers_form_answers():
     assert outputs.heads["objects"].masks.shape[2:] == (28, 28)
     (found,) = system.decode(outputs, [Frame.whole((64, 96))])
     assert len(found.masks) == len(found.boxes)
+
+
+@torch.no_grad()
+def test_a_pyramid_may_begin_at_strides_of_four_pixels():
+    system = mask_rcnn_narrow(
+        trunk=efficientnet_lite0(weights=False), classes=CLASSES, channels=16, hidden=32, finest="c2", most=7
+    ).eval()
+    head = system.heads["objects"]
+    assert head.inputs == ("p2", "p3", "p4", "p5", "p6")
+    assert head.proposals.anchors.strides == (4, 8, 16, 32, 64)
+    assert head.regions.pooling.strides == head.masks.pooling.strides == (4, 8, 16, 32)
+    (found,) = system.decode(system(torch.zeros(1, 3, *SIZE, dtype=torch.uint8)), [Frame.whole(SIZE)])
+    assert len(found.masks) == len(found) <= 7
+
+
+@torch.no_grad()
+def test_masks_are_made_for_what_may_be_an_answer_alone(detector):
+    head = detector.eval().heads["objects"]
+    pictures = torch.zeros(2, 3, *SIZE, dtype=torch.uint8)
+    usual = head.selection
+    scores = detector(pictures).heads["objects"].scores
+    try:
+        head.selection = replace(usual, score_threshold=float(scores[:, 4].max()))
+        assert detector(pictures).heads["objects"].masks.shape[1] <= scores.shape[1]
+        head.selection = replace(usual, score_threshold=1.1)
+        outputs = detector(pictures)
+        found = detector.decode(outputs, [Frame.whole(SIZE)] * 2)
+    finally:
+        head.selection = usual
+    assert outputs.heads["objects"].masks.shape == (2, 0, 28, 28)
+    assert [len(scene.masks) for scene in found] == [0, 0]
 
 
 def test_it_exports(detector):

@@ -14,6 +14,7 @@ from allsight.backbones.efficientnet_lite import efficientnet_lite0
 from allsight.backbones.freezing import dilate
 from allsight.backbones.resnet import resnet18
 from allsight.data.loading import Batch
+from allsight.errors import ModelError
 from allsight.losses.lovasz import lovasz_softmax
 from allsight.models.segmentation import regions as module
 from allsight.models.segmentation.fpn import fpn_regions, fpn_regions_narrow
@@ -133,6 +134,13 @@ def test_forms_and_every_parameter_is_used(build) -> None:
     assert tuple(outputs.heads["regions"].logits.shape) == (2, 3, 16, 24)
     sum(system.loss(made).values()).backward()
     assert all(p.grad is not None for p in system.parameters())
+
+
+def test_sides_that_are_no_multiple_of_the_stride_are_refused() -> None:
+    system = fpn_regions_narrow(trunk=resnet18(), classes=CLASSES).eval()
+    with pytest.raises(ModelError, match="multiples") as caught:
+        system(torch.zeros(1, 3, 70, 96, dtype=torch.uint8))
+    assert "stride 32" in str(caught.value)
 
 
 def test_a_dilated_trunk_needs_no_further_doubling() -> None:

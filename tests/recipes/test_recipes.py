@@ -21,6 +21,7 @@ from allsight.recipes.classifier import Classifier
 from allsight.recipes.everyday import Everyday
 from allsight.recipes.job import train
 from allsight.recipes.retinanet import RetinaNet
+from allsight.recipes.tags import read_tags
 from allsight.weights.files import read_state
 
 SMALL = {"longest": 64, "epochs": 2, "batch_size": 2, "evaluate_every": 2, "precision": "float32"}
@@ -158,6 +159,18 @@ def test_data_that_cannot_be_learned_from_are_refused(folders, tmp_path):
     with pytest.raises(AllsightError, match="does not exist"):
         train(RetinaNet(data=(tmp_path / "nothing",), **SMALL), tmp_path / "run")
     assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_test_split_serves_where_there_is_no_val(tmp_path):
+    for split, count in (("test", 2), ("train", 4)):
+        for name in ("dark", "light"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (8, 8), (i, 200 if name == "light" else 0, len(split))).save(folder / f"{i}.png")
+    learned, judged, _ = read_tags(tmp_path, 0.5, 0)
+    assert (learned.split, len(learned)) == ("train", 8)
+    assert (judged.split, len(judged)) == ("test", 4)
 
 
 def test_killed_and_resumed_is_as_never_stopped(squares, tmp_path):

@@ -9,7 +9,7 @@ from allsight.cli.datasets import read_splits, told, write_splits
 from allsight.cli.terminal import show
 
 # Torch is imported inside the functions: help must not wait for it.
-Form = Literal["coco", "voc", "yolo", "regions", "folders"]
+Form = Literal["coco", "voc", "yolo", "instances", "regions", "folders"]
 
 
 def convert(
@@ -22,7 +22,7 @@ def convert(
     """Write a data set, all its splits and copies of its pictures, in another form into a new folder.
 
     Args:
-        source: A data set in any form: COCO JSON, VOC XML, YOLO txt, label maps, a folder per class, .npz.
+        source: A data set in any form: COCO JSON, VOC XML, YOLO txt, maps of instances or labels, class folders, .npz.
         target: The new folder.
         to: The form to write.
         force: Replace a data set that stands at TARGET.

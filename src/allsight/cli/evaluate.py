@@ -26,8 +26,8 @@ def evaluate(
     json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
     force: bool = False,
 ) -> int:
-    """Score a model on annotated pictures: boxes as COCO and VOC do, tags by accuracy or average precision, regions by
-    intersection over union.
+    """Score a model on annotated pictures: boxes and masks as COCO and VOC do, tags by accuracy or average precision,
+    regions by intersection over union.
 
     Args:
         model: Name of a shipped model, or a folder with a model or a training run.

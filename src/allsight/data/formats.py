@@ -10,6 +10,8 @@ from allsight.data.arrays import array_splits, read_arrays, write_arrays
 from allsight.data.coco import coco_splits, read_coco, write_coco
 from allsight.data.dataset import Dataset, join
 from allsight.data.folders import folder_splits, read_folders, write_folders
+from allsight.data.idx import idx_splits, read_idx
+from allsight.data.instances import instance_splits, read_instances, write_instances
 from allsight.data.regions import read_regions, region_splits, write_regions
 from allsight.data.voc import read_voc, voc_splits, write_voc
 from allsight.data.yolo import read_yolo, write_yolo, yolo_splits
@@ -24,13 +26,13 @@ class Format:
     Args:
         splits: path -> names of the splits; empty if the path is not of this form.
         read: (path, split) -> Dataset.
-        write: (data set of one split, folder) -> None.
+        write: (data set of one split, folder) -> None; None for a form that is read only.
         keeps: the fields of a Scene that it can write.
     """
 
     splits: Callable[[str | Path], Iterable[str]]
     read: Callable[[str | Path, str], Dataset]
-    write: Callable[[Dataset, str | Path], None]
+    write: Callable[[Dataset, str | Path], None] | None
     keeps: frozenset[str]
 
 
@@ -39,8 +41,10 @@ FORMATS: dict[str, Format] = {
     "voc": Format(voc_splits, read_voc, write_voc, frozenset({"boxes", "difficult"})),
     "coco": Format(coco_splits, read_coco, write_coco, frozenset({"boxes", "crowd", "masks", "keypoints", "captions"})),
     "yolo": Format(yolo_splits, read_yolo, write_yolo, frozenset({"boxes", "masks"})),
+    "instances": Format(instance_splits, read_instances, write_instances, frozenset({"boxes", "masks"})),
     "regions": Format(region_splits, read_regions, write_regions, frozenset({"regions"})),
     "arrays": Format(array_splits, read_arrays, write_arrays, frozenset({"tags"})),
+    "idx": Format(idx_splits, read_idx, None, frozenset()),
     "folders": Format(folder_splits, read_folders, write_folders, frozenset({"tags"})),
 }
 
@@ -57,8 +61,8 @@ def detect_format(path: str | Path) -> str:
         if list(form.splits(path)):
             return name
     forms = (
-        "VOC (Annotations/*.xml), COCO (annotations/*.json), YOLO (data.yaml), label maps (config.yaml), "
-        "a folder per class or .npz"
+        "VOC (Annotations/*.xml), COCO (annotations/*.json), YOLO (data.yaml), maps of instances (instances/*.png), "
+        "label maps (config.yaml), a folder per class, .npz or MNIST's idx"
     )
     raise AnnotationError(f"{path}: no data set that can be read; give {forms}")
 
@@ -138,9 +142,11 @@ def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: st
 
     Raises:
         OutputError: `root` exists (even with `force` if it is no data set), or it cannot be written.
-        AnnotationError: no such format, or it cannot say what the data set says.
+        AnnotationError: no such format, one that is read only, or it cannot say what the data set says.
     """
     write = FORMATS[_known(root, format)].write
+    if write is None:
+        raise AnnotationError(f"{root}: {format} can be read but not written; choose another form")
     root = Path(root)
     refuse_to_replace(root, force)
     try:

@@ -50,6 +50,22 @@ class Flip:
 
 
 @dataclass(frozen=True)
+class QuarterTurn:
+    """Turn by none, one, two or three quarters, for pictures that have no up and down.
+
+    With `Flip`, all eight ways of laying a slide under a microscope are equally likely.
+    """
+
+    def __call__(self, view: View, scene: Scene, generator: Generator) -> View:
+        """Return the view, perhaps turned."""
+        for _ in range(int(torch.randint(4, (), generator=generator))):
+            height, width = view.size
+            turn = torch.tensor([[0, -1, height], [1, 0, 0], [0, 0, 1]], dtype=torch.float64)
+            view = view.then(turn, (width, height))
+        return view
+
+
+@dataclass(frozen=True)
 class Scale:
     """Scale so that the whole picture fits the window, times a factor from `low` to `high` (uniform in its logarithm).
 

@@ -124,8 +124,8 @@ def _painted(example: Example) -> np.ndarray:
         raise AnnotationError(f"{example.path}: has {what}; a map of instances needs masks, at most {MOST}")
     numbers = np.zeros(scene.size, dtype=np.uint16)
     order = scene.masks.area().argsort(descending=True, stable=True)
-    for number, one in enumerate(order.split(1), start=1):
-        mask = scene.masks[one]
+    for number, one in enumerate(order.tolist(), start=1):
+        mask = scene.masks[torch.tensor([one])]
         left, top, right, bottom = mask.windows[0].tolist()
         numbers[top:bottom, left:right][mask.bits.reshape(bottom - top, right - left).numpy()] = number
     return numbers

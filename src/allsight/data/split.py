@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from allsight.data.dataset import Dataset
-from allsight.errors import AnnotationError
+from allsight.data.dataset import Dataset, Example
+from allsight.data.kinds import picture_kind
+from allsight.errors import AnnotationError, PictureError
+
+_SMALL = 128  # pixels of the longer side that are enough to tell a picture's kind
 
 
 def class_presence(dataset: Dataset) -> np.ndarray:
@@ -21,8 +24,24 @@ def class_presence(dataset: Dataset) -> np.ndarray:
     return present
 
 
+def kind_presence(dataset: Dataset) -> np.ndarray:
+    """Return (N, K) bool: of which kind each picture is (see `picture_kind`); what cannot be read is one of its own."""
+    kinds = [_kind(example) for example in dataset]
+    return np.array([[kind == each for each in sorted(set(kinds))] for kind in kinds]).reshape(len(kinds), -1)
+
+
+def _kind(example: Example) -> str:
+    try:
+        return picture_kind(example.picture(longest=_SMALL))
+    except PictureError:
+        return "unreadable"
+
+
 def split(dataset: Dataset, fractions: Mapping[str, float], seed: int, *, stratify: bool = True) -> dict[str, Dataset]:
     """Divide a data set at random, every class in the same proportion.
+
+    Where there is but one class of objects, which can say little, the kinds of pictures are divided so as well: of
+    microscopy, fluorescence and stained tissue.
 
     Args:
         dataset: all examples.
@@ -42,6 +61,8 @@ def split(dataset: Dataset, fractions: Mapping[str, float], seed: int, *, strati
     shares = np.array(list(fractions.values())) / sum(fractions.values())
     generator = np.random.default_rng(seed)
     present = class_presence(dataset) if stratify else np.zeros((len(dataset), 0), dtype=bool)
+    if stratify and present.shape[1] == 1 and dataset.object_classes is not None:
+        present = np.concatenate([present, kind_presence(dataset)], axis=1)
     part = _stratify(present, shares, generator)
     return {name: dataset.subset(np.flatnonzero(part == i).tolist(), split=name) for i, name in enumerate(fractions)}
 

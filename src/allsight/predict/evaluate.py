@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from allsight.data.dataset import Dataset, Example
+from allsight.data.outlines import draw_outlines
 from allsight.errors import AllsightError, ModelError, PictureError
 from allsight.predict.predictor import Predictor
 from allsight.predict.stream import in_order
@@ -47,7 +48,8 @@ class Evaluation:
             reason = failed[0] if failed else f"{dataset.name}: no pictures to evaluate; `allsight check` says why"
             raise PictureError(reason)
         examples, predictions = zip(*said, strict=True)
-        return cls(examples, tuple(e.annotation for e in examples), predictions, tuple(failed))
+        truths = tuple(truth_of(example, scene) for example, scene in said)
+        return cls(examples, truths, predictions, tuple(failed))
 
 
 def evaluate(predictor: Predictor, dataset: Dataset) -> Evaluation:
@@ -76,6 +78,18 @@ def _answer(predictor: Predictor, example: Example) -> tuple[Example, Scene | Al
     except AllsightError as error:
         return example, error
     return example, without_weak(scene).with_(source=str(example.path))
+
+
+def truth_of(example: Example, said: Scene) -> Scene:
+    """Return the annotation that a prediction is compared with: with masks drawn only where masks are predicted.
+
+    Raises:
+        AnnotationError: an outline cannot be drawn.
+    """
+    truth = example.annotation
+    if said.masks is None or example.outlines is None:
+        return truth
+    return truth.with_(masks=draw_outlines(example.outlines, truth.size))
 
 
 def without_weak(scene: Scene) -> Scene:

@@ -178,6 +178,8 @@ def _intro(evaluation: Evaluation, scores: Scores) -> str:
         words += f" {len(evaluation.failed):,} pictures could not be read and are in no score."
     if scores.task == "objects":
         words += " Precision and recall are those of what is shown, at the display thresholds of the model."
+        if "bowl" in scores.summary:
+            words += " So is bowl, the Data Science Bowl's mean precision of masks."
     return f'<p class="note">{words}</p>'
 
 

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from allsight.errors import AnnotationError
 from allsight.metrics.classification import confusion_matrix, mean_average_precision, top_k
-from allsight.metrics.coco import coco_scores
+from allsight.metrics.coco import coco_scores, enough
 from allsight.metrics.columns import Floats, Integers
 from allsight.metrics.detection import Curve, box_confusion, picture_scores, precision_recall
 from allsight.metrics.voc import voc_scores
 from allsight.predict.evaluate import Evaluation
+from allsight.predict.masks import mask_scores
 from allsight.predict.reliance import Reliance, reliance_on_objects, reliance_on_tags
 from allsight.predict.tag_tables import aligned, tag_classes
 from allsight.scene import Scene, Vocabulary
@@ -68,15 +69,18 @@ def scores(evaluation: Evaluation, shown: Callable[[Scene], Scene]) -> Scores:
 
 
 def object_scores(evaluation: Evaluation, shown: Callable[[Scene], Scene]) -> Scores:
-    """Score boxes: COCO's AP and AR, VOC's AP, and precision and recall of what is shown."""
-    truths = evaluation.truths
-    coco, voc = coco_scores(truths, evaluation.predictions), voc_scores(truths, evaluation.predictions)
+    """Score boxes by COCO's AP and AR, VOC's AP, precision and recall of what is shown; and masks if there are any."""
+    truths, most = evaluation.truths, enough(evaluation.truths)
+    coco = coco_scores(truths, evaluation.predictions, most=most)
+    voc = voc_scores(truths, evaluation.predictions)
     sure = [shown(scene) for scene in evaluation.predictions]
     matrix, names = box_confusion(truths, sure, threshold=0.0)
     right, present, said = np.diag(matrix), matrix.sum(1), matrix.sum(0)
+    masks = mask_scores(truths, evaluation.predictions, sure)
     curves = precision_recall(truths, evaluation.predictions)
     per_class = {
-        name: {
+        name: masks.per_class.get(name, {})
+        | {
             "AP": coco.per_class[name],
             "AP50": coco.per_class_ap50[name],
             "VOC AP": voc.per_class[name],
@@ -86,7 +90,7 @@ def object_scores(evaluation: Evaluation, shown: Callable[[Scene], Scene]) -> Sc
         }
         for i, name in enumerate(names[:-1])
     }
-    summary = {
+    summary = masks.summary | {
         "AP50": coco.ap50,
         "AP": coco.ap,
         "AP75": coco.ap75,
@@ -95,7 +99,7 @@ def object_scores(evaluation: Evaluation, shown: Callable[[Scene], Scene]) -> Sc
         "AP large": coco.ap_large,
         "AR1": coco.ar1,
         "AR10": coco.ar10,
-        "AR100": coco.ar100,
+        f"AR{most}": coco.ar100,
         "VOC mAP": voc.mean,
         "precision": _share(right[:-1].sum(), said[:-1].sum()),
         "recall": _share(right[:-1].sum(), present[:-1].sum()),

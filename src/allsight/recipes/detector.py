@@ -35,7 +35,7 @@ class DetectorSettings(ObjectSettings):
         """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
         from allsight.recipes.objects import read_objects
 
-        return read_objects(self.data, self.seed)
+        return read_objects(self.data, self.seed, masks=self.outlined)
 
     def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
         """Put system, data, measure and schedule together."""

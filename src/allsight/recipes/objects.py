@@ -10,12 +10,13 @@ from allsight.data.augment import Augmentation
 from allsight.data.dataset import Dataset, join
 from allsight.data.doctor import check
 from allsight.data.formats import open_dataset, splits
-from allsight.data.geometry import Affine, Crop, Flip, Scale
+from allsight.data.geometry import Affine, Crop, Flip, Part, QuarterTurn, Scale
 from allsight.data.split import split
 from allsight.errors import TrainingError
 from allsight.hub import Model, Preprocessing, Spec
-from allsight.metrics.coco import coco_scores
+from allsight.metrics.coco import coco_scores, enough
 from allsight.metrics.detection import threshold_at_best_f1, threshold_at_precision
+from allsight.metrics.instances import cross_fitted_bowl
 from allsight.models.vision import Vision
 from allsight.predict.evaluate import Evaluation
 from allsight.recipes.card import card_of
@@ -30,11 +31,11 @@ LEAST_HITS = 3  # of a class that is right less often than this no precision can
 HELD_OUT = 0.2  # share of pictures that are set aside where the data have no split of their own
 
 
-def read_objects(paths: Sequence[Path], seed: int) -> tuple[Dataset, Dataset, list[str]]:
-    """Return the boxes to learn from, those to be judged by, and what the doctor has to say about them.
+def read_objects(paths: Sequence[Path], seed: int, *, masks: bool = False) -> tuple[Dataset, Dataset, list[str]]:
+    """Return the objects to learn from, those to be judged by, and what the doctor has to say about them.
 
     Several data sets are joined under the classes of the first one and whatever classes the others add. What has no
-    split called val (or test) is split by chance.
+    split called val (or test) is split by chance. Without `masks` these are left out, because they cost time.
 
     Raises:
         AnnotationError: a path cannot be read. TrainingError: the data cannot be learned from.
@@ -58,14 +59,24 @@ def read_objects(paths: Sequence[Path], seed: int) -> tuple[Dataset, Dataset, li
     if not val:
         raise TrainingError(f"{paths[0]}: no pictures to be judged by; give a data set with a val split")
     classes = Vocabulary.union([part.object_classes for part in train if part.object_classes is not None])
-    report = check({"train": _joined(train, classes), "val": _joined(val, classes)})
+    parts = {"train": _joined(train, classes, masks), "val": _joined(val, classes, masks)}
+    if masks and not all(_outlined(part) for part in parts.values()):
+        raise TrainingError(
+            f"{paths[0]}: has no outlines of objects to learn from and be judged by; a detector needs none"
+        )
+    report = check(parts)
     if report.fatal:
         raise TrainingError(f"{paths[0]}: {report.fatal[0]}")
     return report.datasets["train"], report.datasets["val"], report.lines(each=3)
 
 
-def _joined(parts: list[Dataset], classes: Vocabulary) -> Dataset:
-    return join([part.with_classes(classes).without_masks() for part in parts])
+def _joined(parts: list[Dataset], classes: Vocabulary, masks: bool) -> Dataset:
+    named = [part.with_classes(classes) for part in parts]
+    return join(named if masks else [part.without_masks() for part in named])
+
+
+def _outlined(dataset: Dataset) -> bool:
+    return any(example.outlines is not None or example.annotation.masks is not None for example in dataset)
 
 
 def training_window(dataset: Dataset, longest: int, multiple: int = 32) -> tuple[int, int]:
@@ -77,8 +88,25 @@ def training_window(dataset: Dataset, longest: int, multiple: int = 32) -> tuple
 
 def object_scores(evaluation: Evaluation) -> dict[str, float]:
     """Return COCO's AP50 (the deciding one), AP and AP75."""
-    found = coco_scores(evaluation.truths, evaluation.predictions)
+    truths, predictions = evaluation.truths, evaluation.predictions
+    found = coco_scores(truths, predictions, most=enough(truths))
     return {"AP50": found.ap50, "AP": found.ap, "AP75": found.ap75}
+
+
+def mask_scores(evaluation: Evaluation) -> dict[str, float]:
+    """Return COCO's AP50 of masks (the deciding one), AP, AP75, those of boxes, and the Data Science Bowl's measure."""
+    truths, predictions = evaluation.truths, evaluation.predictions
+    found = coco_scores(truths, predictions, kind="masks", most=enough(truths))
+    masks = {"mask AP50": found.ap50, "mask AP": found.ap, "mask AP75": found.ap75}
+    return {**masks, **object_scores(evaluation), "bowl": cross_fitted_bowl(truths, predictions)}
+
+
+def _geometry(recipe: ObjectSettings, window: tuple[int, int]) -> list[Part]:
+    """Return the parts of the augmentation for training pictures of a size."""
+    zoom = recipe.longest / max(window)  # a window that is smaller than the model's pictures shows a part of them
+    low, high = recipe.frozen_scale if recipe.frozen else recipe.scale
+    turns = [QuarterTurn()] if recipe.turned else []
+    return [Flip(), *turns, Affine(), Scale(low * zoom, high * zoom), Crop()]
 
 
 def shown_from(evaluation: Evaluation) -> dict[str, float]:
@@ -132,10 +160,8 @@ def object_job(
     preprocessing = Preprocessing(recipe.longest, fill=fill)
     card = card_of(recipe, "objects", train.object_classes, train, val)
     model = Model(system, saved, preprocessing, left_out=left_out, card=card)
-    window = training_window(train, recipe.longest)
-    augmentation = Augmentation(
-        window, (Flip(), Affine(), Scale(*(recipe.frozen_scale if recipe.frozen else recipe.scale)), Crop()), fill=fill
-    )
+    window = training_window(train, round(recipe.longest * recipe.crop))
+    augmentation = Augmentation(window, _geometry(recipe, window), fill=fill)
     parts = (on_features if recipe.frozen else live)(recipe, model, train, val, augmentation)
 
     def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
@@ -149,7 +175,7 @@ def object_job(
 
     def scores(learner: Vision) -> dict[str, float]:
         said[:] = [parts.judge(learner)]
-        return object_scores(said[0])
+        return (mask_scores if recipe.outlined else object_scores)(said[0])
 
     def finish(model: Model) -> None:
         once = recipe.few and said  # evaluated at the end alone, and so the weights that were kept

@@ -18,7 +18,7 @@ from allsight.hub import Model
 from allsight.models.frozen import AfterTrunk, eyes_of
 from allsight.models.system import System
 from allsight.predict import Predictor
-from allsight.predict.evaluate import Evaluation, evaluate
+from allsight.predict.evaluate import Evaluation, evaluate, truth_of
 from allsight.recipes.settings import FewLabels
 from allsight.training import TrainingData
 from allsight.training.progress import ProgressBar
@@ -110,4 +110,5 @@ def judged_on_features(system: AfterTrunk, *, features: FeatureSet) -> Evaluatio
         batch = collate_features([features.sample(index)]).to(device)
         predictions += [scene.with_(source=batch.names[0]) for scene in system.decode(system(batch), batch.frames)]
     examples = features.dataset.examples
-    return Evaluation(examples, tuple(e.annotation for e in examples), tuple(predictions))
+    truths = tuple(truth_of(example, said) for example, said in zip(examples, predictions, strict=True))
+    return Evaluation(examples, truths, tuple(predictions))

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -30,7 +30,7 @@ class RegionSettings(FewLabels):
     trunk_weights: str = ""
     """A torchvision checkpoint to begin with, for trunks whose weights are not on PyPI (ResNet, VGG, ...)."""
     freeze_until: str = ""
-    """Last stage of the trunk that is not trained; "c5" freezes all of it, "" none of it."""
+    """Last stage of the trunk that is not trained until the Lovasz loss joins; "c5" freezes all of it, "" none of it."""
     loss: LossName = "cross_entropy"
     """weighted: by median frequency, for rare classes. dice: with cross-entropy. relaxed: either class at borders."""
     lovasz_epochs: int = 0
@@ -71,6 +71,11 @@ class RegionSettings(FewLabels):
     def builder(self) -> str:
         """The system's name in `allsight.systems`; it is given a trunk and classes."""
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the builder is told beside trunk and classes."""
+        return {}
+
     def read(self) -> "tuple[Dataset, Dataset, list[str]]":
         """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
         from allsight.recipes.regions import read_regions
@@ -85,7 +90,7 @@ class RegionSettings(FewLabels):
 
         classes = Spec("vocabulary", {"names": list(train.region_classes or ())})
         start, saved = (
-            Spec(self.builder, {"trunk": trunk, "classes": classes})
+            Spec(self.builder, {"trunk": trunk, "classes": classes, **self.arguments})
             for trunk in trunk_specs(self.trunk, self.trunk_weights)
         )
         return region_job(self, train, val, notes, start=start, saved=saved)

@@ -90,12 +90,13 @@ def region_job(
 ) -> Job:
     """Put the training of a segmenter together: one stage, and a second one with the Lovasz loss if it is asked for.
 
+    In the second stage the whole trunk learns.
+
     Args:
         recipe: its settings. train, val, notes: the data, as `read_regions` gives them.
         start: builds the system to begin with. saved: builds it for loading the trained weights.
     """
     system: Vision = start.build()
-    freeze(system.trunk, recipe.freeze_until or None)
     fill = tuple(round(x) for x in system.trunk.mean.tolist())
     model = Model(
         system,
@@ -118,10 +119,12 @@ def region_job(
                 tally.add(said, example.scene)
         return tally.summary()
 
-    def stage(name: str, epochs: int, rate: float, losses: dict[str, RegionLoss]) -> Stage:
+    def stage(name: str, epochs: int, rate: float, losses: dict[str, RegionLoss], until: str) -> Stage:
         def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
             for head in heads:
                 head.losses = losses
+            if not recipe.frozen:
+                freeze(system.trunk, until or None)
             factors = {} if recipe.frozen else {"trunk.": recipe.trunk_rate}
             groups = parameter_groups(parts.learner, rate, recipe.weight_decay, factors)
             steps = max(1, len(train) // recipe.batch_size)
@@ -141,10 +144,10 @@ def region_job(
 
         return Stage(name, begin)
 
-    stages = [stage("", recipe.epochs, recipe.learning_rate, losses)]
+    stages = [stage("", recipe.epochs, recipe.learning_rate, losses, recipe.freeze_until)]
     if recipe.lovasz_epochs:
         both = losses | {"lovasz": lovasz_softmax}
-        stages.append(stage("lovasz", recipe.lovasz_epochs, recipe.learning_rate * LOVASZ_RATE, both))
+        stages.append(stage("lovasz", recipe.lovasz_epochs, recipe.learning_rate * LOVASZ_RATE, both, ""))
     return Job(
         model=model,
         learner=parts.learner,

@@ -1,9 +1,38 @@
 """Regions on pictures with label maps."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from allsight.recipes.region_settings import RegionSettings
+
+Architecture = Literal[
+    "fpn",
+    "fcn32s",
+    "fcn16s",
+    "fcn8s",
+    "front_end",
+    "dilated",
+    "unet",
+    "unet_without_skips",
+    "segnet",
+    "segnet_bilinear",
+    "deconvnet",
+]
+
+# Builders of the narrow form, on any trunk, and of the paper's; and what both are told.
+BUILDERS: dict[Architecture, tuple[str, str, dict[str, Any]]] = {
+    "fpn": ("fpn_regions_narrow", "fpn_regions", {}),
+    "fcn32s": ("fcn", "fcn_vgg", {"stride": 32}),
+    "fcn16s": ("fcn", "fcn_vgg", {"stride": 16}),
+    "fcn8s": ("fcn", "fcn_vgg", {"stride": 8}),
+    "front_end": ("dilated", "dilated_vgg", {"context": "none"}),
+    "dilated": ("dilated", "dilated_vgg", {"context": "basic"}),
+    "unet": ("unet_narrow", "unet", {}),
+    "unet_without_skips": ("unet_narrow", "unet_narrow", {"skips": False}),
+    "segnet": ("segnet", "segnet", {}),
+    "segnet_bilinear": ("segnet", "segnet", {"unpool": False}),
+    "deconvnet": ("deconvnet_narrow", "deconvnet", {}),
+}
 
 
 @dataclass(frozen=True)
@@ -12,12 +41,22 @@ class Segmenter(RegionSettings):
 
     Command: allsight train segmenter DATA --out runs/street
     Leave one drive out: allsight train segmenter DATA --hold-out 0001TP --out runs/drive
+    Another decoder: allsight train segmenter DATA --architecture unet --out runs/unet
     """
 
+    architecture: Architecture = "fpn"
+    """What stands on the trunk. front_end is the dilated net without its context module; segnet and deconvnet need the
+    pooling indices of a VGG or of vgg_narrow; the twins (without_skips, bilinear) are there to be compared with."""
     form: Literal["narrow", "paper"] = "narrow"
-    """narrow: depthwise separable, 96 channels, what we ship. paper: 256 channels, plain convolutions."""
+    """narrow: on any trunk, for two cores. paper: as wide as published; FCN and the dilated net then want a VGG."""
 
     @property
     def builder(self) -> str:
         """The system's name in `allsight.systems`."""
-        return "fpn_regions_narrow" if self.form == "narrow" else "fpn_regions"
+        narrow, paper, _ = BUILDERS[self.architecture]
+        return narrow if self.form == "narrow" else paper
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the builder is told beside trunk and classes."""
+        return BUILDERS[self.architecture][2]

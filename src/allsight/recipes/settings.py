@@ -96,6 +96,10 @@ class ObjectSettings(FewLabels):
     """Of AdamW."""
     scale: tuple[float, float] = (0.7, 1.4)
     """Least and greatest random scale of a picture."""
+    crop: float = 1.0
+    """Side of a training picture as a share of the model's."""
+    turned: bool = False
+    """Learn from pictures turned by quarters too: those of microscopes have no up and down."""
     frozen_batch: int = 4
     """Pictures a step with --frozen: small, as it is the number of steps that counts where they are few."""
     frozen_rate: float = 1e-2
@@ -114,3 +118,8 @@ class ObjectSettings(FewLabels):
     """What the card says of model and data."""
     licence: str = "not stated"
     """Licence of the weights, which follows from the data's."""
+
+    @property
+    def outlined(self) -> bool:
+        """Whether the masks of objects are learned, and decide."""
+        return False

@@ -9,6 +9,7 @@ RECIPES = {
     "retinanet": "allsight.recipes.retinanet:RetinaNet",
     "faster_rcnn": "allsight.recipes.faster_rcnn:FasterRCNN",
     "mask_rcnn": "allsight.recipes.mask_rcnn:MaskRCNN",
+    "watershed": "allsight.recipes.watershed:Watershed",
     "windows": "allsight.recipes.windows:Windows",
     "segmenter": "allsight.recipes.segmenter:Segmenter",
     "everyday": "allsight.recipes.everyday:Everyday",

@@ -40,7 +40,10 @@ def read_tags(
         AnnotationError: the path cannot be read. TrainingError: the data cannot be learned from.
     """
     there = splits(path)
-    names = [next((n for n in there if n.startswith(kind)), None) for kind in ("train", "val")]
+    names = [
+        next((n for kind in kinds for n in there if n.startswith(kind)), None)
+        for kinds in (("train",), ("val", "test"))
+    ]
     if all(names):
         parts = {kind: open_dataset(path, name) for kind, name in zip(("train", "val"), names, strict=True)}
     else:

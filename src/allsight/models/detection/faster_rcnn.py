@@ -1,7 +1,7 @@
 """Faster R-CNN: proposals, then regions (Ren et al. 2015, "Faster R-CNN: towards real-time object detection")."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -184,22 +184,29 @@ def faster_rcnn_fpn(
 
 
 def faster_rcnn_narrow(
-    *, trunk: Trunk, classes: Vocabulary, channels: int = 64, hidden: int = 128, anchor_size: float = 3.0
+    *,
+    trunk: Trunk,
+    classes: Vocabulary,
+    channels: int = 64,
+    hidden: int = 128,
+    anchor_size: float = 3.0,
+    finest: Literal["c2", "c3"] = "c3",
 ) -> Vision:
     """Return the form for two cores: p3 to p6, depthwise separable convolutions, fewer proposals and regions.
 
     Args:
-        trunk: gives c3, c4, c5.
+        trunk: gives `finest` to c5.
         classes: of objects.
         channels: width of the pyramid and the region-proposal net.
         hidden: width of the two linear layers over a region.
         anchor_size: side of the square anchor of scale 1, in strides; see `retinanet_narrow`.
+        finest: map that the pyramid begins with; c2 shows objects of a few pixels and their outlines better.
     """
-    maps = ("c3", "c4", "c5")
+    maps = ("c2", "c3", "c4", "c5") if finest == "c2" else ("c3", "c4", "c5")
     neck = FeaturePyramid(
         {name: trunk.channels[name] for name in maps}, channels, extra=1, extra_from="pool", block=DepthwiseSeparable
     )
-    strides = [trunk.strides["c3"] * 2**level for level in range(len(neck.outputs))]
+    strides = [trunk.strides[finest] * 2**level for level in range(len(neck.outputs))]
     anchors = Anchors(strides, size=anchor_size)
     body = nn.Sequential(
         DepthwiseSeparable(channels, channels),
@@ -209,7 +216,7 @@ def faster_rcnn_narrow(
         *_linear(hidden, hidden),
     )
     # Pictures of 384 pixels show objects at half the size of those of 800, for which 224 was chosen.
-    pooling = RegionPooling(strides[:3], canonical_side=112.0)
+    pooling = RegionPooling(strides[: len(maps)], canonical_side=112.0)
     head = FasterRCNNHead(
         inputs=neck.outputs,
         proposals=_proposals(DepthwiseSeparable(channels, channels), channels, anchors, candidates=500),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,8 @@ class MaskRCNNOutputs(NamedTuple):
 
     Attributes:
         regions: of Faster R-CNN.
-        boxes: (B, K, 4) objects in the model's pixels, best first. labels, scores: (B, K).
+        boxes: (B, K, 4) objects in the model's pixels, best first; a graph has as many as there may be, else K is as
+            many as the picture with most of them has. labels, scores: (B, K).
         valid: (B, K) false where there were no more objects.
         masks: (B, K, m, m) logits over each object's box.
     """
@@ -63,6 +64,9 @@ class MaskRCNNHead(FasterRCNNHead):
         boxes, labels, scores = self.candidates(regions)
         boxes = clip(boxes, frames[0].padded)
         index, valid = survivors(boxes, scores, labels, self.selection.nms_iou, self.selection.most)
+        if not torch.compiler.is_compiling():  # a graph has one shape; else masks are made for what can be an answer
+            sure = (valid & (scores.gather(1, index) >= self.selection.score_threshold)).sum(1)
+            index, valid = (each[:, : int(sure.max())] for each in (index, valid))
         boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
         labels, scores = labels.gather(1, index), scores.gather(1, index)
         return MaskRCNNOutputs(regions, boxes, labels, scores, valid, self.masks(self.levels(features), boxes, labels))
@@ -97,16 +101,24 @@ class MaskRCNNHead(FasterRCNNHead):
 
 
 def mask_rcnn_fpn(
-    *, trunk: Trunk, classes: Vocabulary, channels: int = 256, hidden: int = 1024, torchvision: bool = False
+    *,
+    trunk: Trunk,
+    classes: Vocabulary,
+    channels: int = 256,
+    hidden: int = 1024,
+    torchvision: bool = False,
+    proposed: int = 1000,
+    most: int = 100,
 ) -> Vision:
     """Return the paper's form on a feature pyramid: 14 x 14, four convolutions, 28 x 28 (He et al. 2017, figure 4).
 
     Args:
         trunk, classes, channels, hidden, torchvision: see `faster_rcnn_fpn`.
+        proposed: proposals of a picture that are looked at. most: objects of a picture.
     """
     system = faster_rcnn_fpn(trunk=trunk, classes=classes, channels=channels, hidden=hidden, torchvision=torchvision)
     body = nn.Sequential(*(part for _ in range(4) for part in (conv(channels, channels), nn.ReLU())), *_twice(channels))
-    return _with_masks(system, body, channels, samples=128)
+    return _with_masks(system, body, channels, samples=128, proposed=proposed, most=most)
 
 
 def mask_rcnn_narrow(
@@ -116,21 +128,23 @@ def mask_rcnn_narrow(
     channels: int = 64,
     hidden: int = 128,
     anchor_size: float = 3.0,
+    finest: Literal["c2", "c3"] = "c3",
     proposed: int = 100,
     most: int = 100,
 ) -> Vision:
     """Return the form for two cores: depthwise separable, two convolutions before the map is doubled.
 
     Args:
-        trunk, classes, channels, hidden, anchor_size: see `faster_rcnn_narrow`.
+        trunk, classes, channels, hidden, anchor_size, finest: see `faster_rcnn_narrow`.
         proposed: proposals of a picture that are looked at. most: objects of a picture.
     """
-    system = faster_rcnn_narrow(trunk=trunk, classes=classes, channels=channels, hidden=hidden, anchor_size=anchor_size)
-    head = system.heads["objects"]
-    assert isinstance(head, FasterRCNNHead)
-    head.proposed, head.selection = proposed, replace(head.selection, most=most)
+    system = faster_rcnn_narrow(
+        trunk=trunk, classes=classes, channels=channels, hidden=hidden, anchor_size=anchor_size, finest=finest
+    )
     blocks = (part for _ in range(2) for part in (DepthwiseSeparable(channels, channels), nn.ReLU()))
-    return _with_masks(system, nn.Sequential(*blocks, *_twice(channels)), channels, samples=16)
+    return _with_masks(
+        system, nn.Sequential(*blocks, *_twice(channels)), channels, samples=16, proposed=proposed, most=most
+    )
 
 
 def _twice(channels: int) -> tuple[nn.Module, nn.Module]:
@@ -138,10 +152,13 @@ def _twice(channels: int) -> tuple[nn.Module, nn.Module]:
     return nn.ConvTranspose2d(channels, channels, 2, stride=2), nn.ReLU()
 
 
-def _with_masks(system: Vision, body: nn.Module, channels: int, samples: int) -> Vision:
+def _with_masks(system: Vision, body: nn.Module, channels: int, *, samples: int, proposed: int, most: int) -> Vision:
     """Return Faster R-CNN with a mask branch; layers start as He et al. 2015 (no. 2) have it."""
     head = system.heads["objects"]
     assert isinstance(head, FasterRCNNHead)
+    # Suppression needs more to choose from than it shall leave.
+    head.proposals.candidates = max(head.proposals.candidates, 2 * proposed)
+    selection = replace(head.selection, most=most, candidates=max(head.selection.candidates, 2 * most))
     pooling = copy(head.regions.pooling)
     pooling.output = 14
     masks = MaskNet(pooling=pooling, body=body, last=nn.Conv2d(channels, len(head.classes) + 1, 1), samples=samples)
@@ -155,9 +172,9 @@ def _with_masks(system: Vision, body: nn.Module, channels: int, samples: int) ->
         proposals=head.proposals,
         regions=head.regions,
         classes=head.classes,
-        proposed=head.proposed,
+        proposed=proposed,
         proposed_in_training=head.proposed_in_training,
-        selection=head.selection,
+        selection=selection,
         masks=masks,
     )
     return Vision(trunk=system.trunk, neck=system.neck, heads={"objects": outlining})

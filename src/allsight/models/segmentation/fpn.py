@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from allsight.backbones.trunk import Trunk
+from allsight.errors import ModelError
 from allsight.layers.conv import DepthwiseSeparable, conv
 from allsight.layers.fpn import FeaturePyramid
 from allsight.models.segmentation.regions import Decoder, RegionHead
@@ -42,7 +43,7 @@ class PyramidDecoder(Decoder):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.inputs = tuple(strides)
+        self.inputs, self.coarsest = tuple(strides), max(strides.values())
         self.ways = nn.ModuleList()
         for stride in strides.values():
             doublings = (stride // min(strides.values())).bit_length() - 1
@@ -57,8 +58,16 @@ class PyramidDecoder(Decoder):
         return nn.Sequential(block(channels, width), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
     def forward(self, features: Features) -> Tensor:
-        """Return logits (B, C, h, w) at the stride of the finest level."""
+        """Return logits (B, C, h, w) at the stride of the finest level.
+
+        Raises:
+            ModelError: the sides of the picture are no multiples of the coarsest stride.
+        """
         levels = [way(features[name]) for name, way in zip(self.inputs, self.ways, strict=True)]
+        if any(x.shape[-2:] != levels[0].shape[-2:] for x in levels[1:]):
+            coarsest = features[self.inputs[-1]].shape
+            sides = f"{coarsest[-2]} x {coarsest[-1]} cells at stride {self.coarsest}"
+            raise ModelError(f"the pyramid's levels do not fit each other ({sides}); pad sides to multiples of it")
         return self.last(self.dropout(reduce(torch.add, levels)))
 
 
