@@ -104,6 +104,17 @@ def test_on_frozen_features(fields: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert hub.load(tmp_path / "run").card["scores"]["mean IoU"] == pytest.approx(scores["mean IoU"], abs=1e-3)
 
 
+def test_the_whole_trunk_learns_once_the_lovasz_loss_joins(fields: Path) -> None:
+    job = Segmenter(data=fields, freeze_until="c2", lovasz_epochs=1, **SMALL).build()
+    trunk, learning, losses = job.model.system.trunk, [], []
+    for stage in job.stages:
+        stage.begin()
+        learning.append({name.split(".")[0] for name, p in trunk.named_parameters() if p.requires_grad})
+        losses.append(set(job.model.system.heads["regions"].losses))
+    assert learning == [{"layer2", "layer3", "layer4"}, {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4"}]
+    assert losses == [{"cross_entropy"}, {"cross_entropy", "lovasz"}]
+
+
 def test_one_drive_is_left_out(fields: Path) -> None:
     train_part, val_part, _ = Segmenter(data=fields, hold_out="drive1").read()
     assert {example.name.split("_")[0] for example in train_part} == {"drive0"}

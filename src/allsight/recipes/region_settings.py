@@ -30,7 +30,7 @@ class RegionSettings(FewLabels):
     trunk_weights: str = ""
     """A torchvision checkpoint to begin with, for trunks whose weights are not on PyPI (ResNet, VGG, ...)."""
     freeze_until: str = ""
-    """Last stage of the trunk that is not trained until the Lovasz loss joins; "c5" freezes all of it, "" none of it."""
+    """Last stage of the trunk that does not learn until the Lovasz loss joins; "c5" freezes all of it, "" none."""
     loss: LossName = "cross_entropy"
     """weighted: by median frequency, for rare classes. dice: with cross-entropy. relaxed: either class at borders."""
     lovasz_epochs: int = 0
