@@ -68,6 +68,18 @@ def test_the_paper_s_form_is_another_builder(fields: Path) -> None:
     assert [up.out_channels for up in head.decoder.upsampling] == [128, 64, 32, 16]  # as wide as the trunk
 
 
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_the_dilated_net_has_a_twin_with_the_trunk_s_own_strides(output_stride, fields: Path) -> None:
+    settings = SMALL | {"trunk": "resnet18"}
+    recipe = Segmenter(data=fields, architecture="front_end", output_stride=output_stride, **settings)
+    system = recipe.build().model.system
+    logits = system(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).heads["regions"].logits
+    assert logits.shape[-1] == 64 // output_stride
+    parameters = sum(parameter.numel() for parameter in system.parameters())
+    strided = Segmenter(data=fields, architecture="fcn32s", **settings).build().model.system
+    assert parameters == sum(parameter.numel() for parameter in strided.parameters())
+
+
 @pytest.mark.parametrize(
     ("architecture", "form", "message"),
     [("segnet", "narrow", "no pooling indices"), ("fcn8s", "paper", "no linear layers")],

@@ -88,6 +88,25 @@ def test_every_form_has_its_builder(folder: Path, form: str, trunk: str) -> None
     assert (head.proposed, head.selection.most) == (50, 20)
 
 
+def test_without_masks_the_boxes_alone_are_learned(folder: Path) -> None:
+    learned = {}
+    for masks in (True, False):
+        torch.manual_seed(0)
+        job = MaskRCNN(data=(folder,), masks=masks, **SMALL).build()
+        batch = job.collate([job.data[0, i] for i in range(4)])
+        torch.manual_seed(0)
+        losses = job.learner.train().loss(batch)
+        sum(losses.values()).backward()
+        net = job.model.system.heads["objects"].masks
+        told = {name: float(loss.detach()) for name, loss in losses.items() if not name.endswith("masks")}
+        learned[masks] = (batch, told, any(bool(p.grad.any()) for p in net.parameters() if p.grad is not None))
+    (with_masks, terms, drawn), (bare, same, untouched) = learned[True], learned[False]
+    assert torch.equal(with_masks.pictures, bare.pictures)
+    assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(with_masks.scenes, bare.scenes, strict=True))
+    assert terms == pytest.approx(same)
+    assert (drawn, untouched) == (True, False)
+
+
 def test_masks_are_kept_where_they_are_learned(folder: Path) -> None:
     outlined, _, _ = MaskRCNN(data=(folder,)).read()
     plain, _, _ = FasterRCNN(data=(folder,)).read()

@@ -115,6 +115,31 @@ def test_the_whole_trunk_learns_once_the_lovasz_loss_joins(fields: Path) -> None
     assert losses == [{"cross_entropy"}, {"cross_entropy", "lovasz"}]
 
 
+def test_the_lovasz_loss_has_a_weight_and_a_twin_without_it(fields: Path) -> None:
+    logits, truth = torch.randn(1, 2, 4, 4), torch.randint(2, (1, 4, 4))
+    found = {}
+    for weight in (1.0, 0.5, 0.0):
+        job = Segmenter(data=fields, lovasz_epochs=3, lovasz_weight=weight, **SMALL).build()
+        optimizers, config = job.stages[1].begin()
+        assert (optimizers["adamw"].defaults["lr"], config.epochs) == (pytest.approx(1e-3), 3)
+        losses = job.model.system.heads["regions"].losses
+        found[weight] = {name: float(loss(logits, truth)) for name, loss in losses.items()}
+    assert found[0.0].keys() == {"cross_entropy"}
+    assert found[0.5]["lovasz"] == pytest.approx(found[1.0]["lovasz"] / 2)
+
+
+def test_careless_borders_are_learned_from_and_clean_ones_judge(fields: Path) -> None:
+    careless, clean = (Segmenter(data=fields, jitter=pixels, shots=4, **SMALL) for pixels in (3.0, 0.0))
+    train_part, val_part, _ = clean.read()
+    pairs = list(zip(careless.drawn(train_part), clean.drawn(train_part), strict=True))
+    assert [one.path for one, _ in pairs] == [two.path for _, two in pairs]
+    assert not any(torch.equal(one.scene.regions, two.scene.regions) for one, two in pairs)
+    again = [example.scene.regions for example in careless.drawn(train_part)]
+    assert all(torch.equal(one.scene.regions, two) for (one, _), two in zip(pairs, again, strict=True))
+    job = careless.job(careless.drawn(train_part), val_part, ())
+    assert 0 <= job.evaluate(job.learner)["mean IoU"] <= 1
+
+
 def test_one_drive_is_left_out(fields: Path) -> None:
     train_part, val_part, _ = Segmenter(data=fields, hold_out="drive1").read()
     assert {example.name.split("_")[0] for example in train_part} == {"drive0"}

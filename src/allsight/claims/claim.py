@@ -1,7 +1,7 @@
 """A claim: a sentence, its arms, and the rule by which a verdict is reached."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -31,10 +31,21 @@ class Run:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm is said to score higher than another."""
+    """One arm is said to score higher than another, or than a share of it.
+
+    Args:
+        better, worse: names of arms.
+        share: of what the worse one scores; below 1 the better one is said to keep up with it, not to beat it.
+    """
 
     better: str
     worse: str
+    share: float = field(default=1.0, kw_only=True)
+
+    @property
+    def bar(self) -> str:
+        """What is to be passed, in words."""
+        return self.worse if self.share == 1 else f"{self.share:.0%} of {self.worse}"
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def measure(
             say(f"{name}, {arm}, seed {seed}: {claim.measure} {scores[str(seed)]:.4f}")
     verdicts = verdicts_of(claim, record)
     record["verdicts"] = [
-        {"better": c.better, "worse": c.worse, **_rounded(asdict(v))}
+        {"better": c.better, "worse": c.bar, **_rounded(asdict(v))}
         for c, v in zip(claim.comparisons, verdicts, strict=True)
     ]
     record["outcome"] = together(verdicts)
@@ -68,10 +68,10 @@ def measure(
 def verdicts_of(claim: Claim, record: dict[str, Any]) -> list[Verdict]:
     """Return the verdict of every comparison of a claim by a complete record."""
 
-    def scores(arm: str) -> list[float]:
-        return [record["scores"][arm][str(seed)] for seed in claim.seeds]
+    def scores(arm: str, share: float = 1.0) -> list[float]:
+        return [share * record["scores"][arm][str(seed)] for seed in claim.seeds]
 
-    return [judge(scores(c.better), scores(c.worse)) for c in claim.comparisons]
+    return [judge(scores(c.better), scores(c.worse, c.share)) for c in claim.comparisons]
 
 
 def read(path: Path) -> dict[str, Any] | None:

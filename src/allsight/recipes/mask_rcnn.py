@@ -1,9 +1,15 @@
 """Mask R-CNN on pictures with outlined objects."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from allsight.recipes.detector import DetectorSettings
+
+if TYPE_CHECKING:
+    from allsight.data.dataset import Dataset
+    from allsight.recipes.job import Job
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,8 @@ class MaskRCNN(DetectorSettings):
     """Proposals of a picture that are looked at."""
     most: int = 500
     """Objects of a picture, at most; the best ones stay."""
+    masks: bool = True
+    """Learn masks; else boxes alone, all other things the same, to be compared with. Its masks then mean nothing."""
     longest: int = 640
     """Pixels of a picture's longer side in the model: small objects need more of them."""
     crop: float = 0.5
@@ -46,3 +54,12 @@ class MaskRCNN(DetectorSettings):
     def outlined(self) -> bool:
         """Whether the masks of objects are learned, and decide."""
         return True
+
+    def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
+        """Put system, data, measure and schedule together."""
+        from allsight.recipes.parts import without_masks
+
+        job = super().job(train, val, notes)
+        # Only now: turned boxes are those of turned masks, which either way has.
+        job.collate = job.collate if self.masks else partial(without_masks, job.collate)
+        return job

@@ -85,6 +85,12 @@ def on_features(recipe: FewLabels, model: Model, train: Dataset, val: Dataset, a
     return Parts(learner, sets[0], collate_features, partial(judged_on_features, features=sets[1]), notes)
 
 
+def without_masks(collate: Callable[[list[Any]], Any], samples: list[Any]) -> Any:
+    """Return what `collate` makes of samples, but as if no masks of objects were annotated."""
+    batch = collate(samples)
+    return replace(batch, scenes=[scene.with_(masks=None) for scene in batch.scenes])
+
+
 def _filled(features: FeatureSet) -> list[str]:
     """Compute what the cache lacks, and say so."""
     cache, name, waiting = features.cache, features.dataset.split or "train", features.missing()

@@ -35,6 +35,10 @@ class RegionSettings(FewLabels):
     """weighted: by median frequency, for rare classes. dice: with cross-entropy. relaxed: either class at borders."""
     lovasz_epochs: int = 0
     """Times that the data are gone through afterwards, with the Lovasz loss added and a third of the rate."""
+    lovasz_weight: float = 1.0
+    """Of the Lovasz loss beside the other one; 0 leaves it out and changes nothing else, to be compared with."""
+    jitter: float = 0.0
+    """Pixels by which borders in the label maps to learn from are moved at random, to see what careless ones cost."""
     longest: int = 480
     """Pixels of a picture's longer side in the model."""
     crop: float = 0.8
@@ -101,6 +105,8 @@ class RegionSettings(FewLabels):
         Raises:
             AnnotationError: there are not so many.
         """
+        from allsight.data.jitter import jittered
         from allsight.data.split import shots
 
-        return shots(train, self.shots, self.seed) if self.shots else train
+        drawn = shots(train, self.shots, self.seed) if self.shots else train
+        return jittered(drawn, self.jitter, seed=self.seed) if self.jitter else drawn

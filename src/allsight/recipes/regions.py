@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from allsight.backbones.freezing import freeze
 from allsight.data.augment import Augmentation
@@ -85,6 +86,10 @@ def losses_of(name: LossName, train: Dataset) -> dict[str, RegionLoss]:
     return {"cross_entropy": pixel_cross_entropy} | ({"dice": dice_loss} if name == "dice" else {})
 
 
+def _times(weight: float, loss: RegionLoss, logits: Tensor, truth: Tensor) -> Tensor:
+    return weight * loss(logits, truth)
+
+
 def region_job(
     recipe: RegionSettings, train: Dataset, val: Dataset, notes: Sequence[str], *, start: Spec, saved: Spec
 ) -> Job:
@@ -146,7 +151,8 @@ def region_job(
 
     stages = [stage("", recipe.epochs, recipe.learning_rate, losses, recipe.freeze_until)]
     if recipe.lovasz_epochs:
-        both = losses | {"lovasz": lovasz_softmax}
+        lovasz = {"lovasz": partial(_times, recipe.lovasz_weight, lovasz_softmax)} if recipe.lovasz_weight else {}
+        both = losses | lovasz
         stages.append(stage("lovasz", recipe.lovasz_epochs, recipe.learning_rate * LOVASZ_RATE, both, ""))
     return Job(
         model=model,

@@ -50,6 +50,9 @@ class Segmenter(RegionSettings):
     form: Literal["narrow", "paper"] = "narrow"
     """narrow: on any trunk, for two cores. paper: as wide as published; FCN and the dilated net then want a VGG."""
 
+    output_stride: Literal[8, 16, 32] = 8
+    """Of front_end and dilated in their narrow form: 32 leaves the trunk's strides as they are, to be compared with."""
+
     @property
     def builder(self) -> str:
         """The system's name in `allsight.systems`."""
@@ -59,4 +62,5 @@ class Segmenter(RegionSettings):
     @property
     def arguments(self) -> dict[str, Any]:
         """What the builder is told beside trunk and classes."""
-        return BUILDERS[self.architecture][2]
+        told = BUILDERS[self.architecture][2]
+        return {**told, "output_stride": self.output_stride} if self.builder == "dilated" else told
