@@ -1,12 +1,14 @@
 """EfficientNet-Lite 0, 1 and 2: EfficientNet without squeeze-and-excitation and with ReLU6."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allsight.backbones.trunk import Stage, Trunk, initialise
+from allsight.ops.depthwise import depthwise_conv2d
 from allsight.weights.files import load_state, read_state
 from allsight.weights.find import package_checkpoint
 
@@ -34,7 +36,7 @@ class SameConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, D, ceil(H / stride), ceil(W / stride))."""
         if self.stride == (1, 1):
-            return super().forward(x)
+            return self._convolve(x, self.weight, self.padding)
         weight, padding = self.weight, self.padding
         right, below = int(x.shape[3] % 2 == 0), int(x.shape[2] % 2 == 0)
         if torch.is_grad_enabled() and weight.requires_grad:
@@ -42,7 +44,12 @@ class SameConv2d(nn.Conv2d):
             x, padding = F.pad(x, (half - right, half, half - below, half)), (0, 0)
         else:
             weight = F.pad(weight, (right, 0, below, 0))
-        return F.conv2d(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._convolve(x, weight, padding)
+
+    def _convolve(self, x: Tensor, weight: Tensor, padding: Any) -> Tensor:
+        if self.groups == self.in_channels:
+            return depthwise_conv2d(x, weight, stride=self.stride, padding=padding, dilation=self.dilation)
+        return F.conv2d(x, weight, None, self.stride, padding, self.dilation, self.groups)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
