@@ -90,6 +90,8 @@ class Model:
         name: how messages call it.
         knowledge: calibration of its scores, and what it has learned to tell from the foreign; None until
             `allsight calibrate` has been run.
+        region_thresholds: per class of regions, the probability from which a pixel's is shown; all of those whose class
+            is not named.
     """
 
     system: System
@@ -100,6 +102,7 @@ class Model:
     card: dict[str, Any] = field(default_factory=dict)
     name: str = "model"
     knowledge: Knowledge | None = None
+    region_thresholds: dict[str, float] = field(default_factory=dict)
 
     def save(self, folder: str | Path, *, half: bool = True) -> Path:
         """Write config.json, model.safetensors (float16 if `half`) and the card README.md into a folder.
@@ -127,6 +130,7 @@ class Model:
             "spec": self.spec.to_json(),
             "preprocessing": asdict(self.preprocessing),
             "thresholds": self.thresholds,
+            **({"region_thresholds": self.region_thresholds} if self.region_thresholds else {}),
             "left_out": list(self.left_out),
             "card": self.card,
         }
@@ -174,6 +178,7 @@ def load(name: str | Path) -> Model:
         preprocessing = Preprocessing(**{**preprocessing, "fill": tuple(preprocessing["fill"])})
         left_out = tuple(config["left_out"])
         thresholds, card = dict(config["thresholds"]), dict(config["card"])
+        region_thresholds = dict(config.get("region_thresholds", {}))
         with torch.random.fork_rng(devices=[]):  # building draws random weights; that must not disturb the caller
             system = spec.build()
     except AllsightError:
@@ -185,7 +190,8 @@ def load(name: str | Path) -> Model:
     path = folder / KNOWLEDGE
     knowledge = Knowledge.read(path, system) if path.exists() else None
     name = folder.parent.name if folder.name == RUN_MODEL else folder.name
-    return Model(system.eval(), spec, preprocessing, thresholds, left_out, card, name, knowledge)
+    told = (thresholds, left_out, card, name, knowledge, region_thresholds)
+    return Model(system.eval(), spec, preprocessing, *told)
 
 
 def _remove(path: Path) -> None:

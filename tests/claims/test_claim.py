@@ -66,6 +66,24 @@ def made(calls: list[tuple[str, int]], fail_at: tuple[str, int] | None = None) -
     return Claim("good beats bad", "nobody 1999", "none", "score", arms, [Comparison("good", "bad")])  # type: ignore[arg-type]
 
 
+def test_keeping_up_is_beating_a_share(tmp_path: Path) -> None:
+    scores = {"joint": [0.80, 0.82, 0.78], "single": [0.81, 0.82, 0.80]}
+    arms = {name: lambda run, own=own: own[run.seed] for name, own in scores.items()}
+    comparisons = [Comparison("joint", "single", share=0.95), Comparison("joint", "single")]
+    record = measure(
+        "made",
+        Claim("s", "s", "p", "m", arms, comparisons),  # type: ignore[arg-type]
+        data=tmp_path,
+        scratch=tmp_path,
+        results=tmp_path,
+    )
+    kept, beaten = record["verdicts"]
+    assert (kept["worse"], beaten["worse"]) == ("95% of single", "single")
+    expected = stats.ttest_rel(scores["joint"], [0.95 * score for score in scores["single"]])
+    assert kept["low"] == pytest.approx(expected.confidence_interval().low, abs=1e-5)
+    assert (kept["outcome"], beaten["outcome"]) == ("holds", "not decided at this scale")
+
+
 def test_an_interrupted_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
     calls: list[tuple[str, int]] = []
     places = {"data": tmp_path, "scratch": tmp_path, "results": tmp_path}

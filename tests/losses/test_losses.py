@@ -63,3 +63,15 @@ def test_smooth_l1_is_quadratic_near_and_linear_far():
     delta = torch.tensor([[0.05, 0, 0, 0], [2.0, 0, 0, 0]])
     found = smooth_l1(delta, anchor.expand(2, 4), anchor.expand(2, 4), beta=0.1)
     torch.testing.assert_close(found, torch.tensor([0.5 * 0.05**2 / 0.1, 2 - 0.05]))
+
+
+@pytest.mark.parametrize(("gamma", "alpha"), [(2.0, 0.25), (0.0, -1.0), (1.5, 0.25), (2.0, -1.0)])
+def test_focal_gradient_is_that_of_the_formula(gamma: float, alpha: float):
+    torch.manual_seed(0)
+    logits = (3 * torch.randn(5, 7, dtype=torch.float64)).float().requires_grad_()
+    targets = (torch.rand(5, 7) > 0.5).float()
+    right = torch.where(targets > 0, logits.sigmoid(), (-logits).sigmoid())
+    weight = torch.where(targets > 0, alpha, 1 - alpha) if alpha >= 0 else 1.0
+    (expected,) = torch.autograd.grad((-weight * (1 - right) ** gamma * right.log()).sum(), logits)
+    (found,) = torch.autograd.grad(sigmoid_focal_loss(logits, targets, alpha=alpha, gamma=gamma).sum(), logits)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)

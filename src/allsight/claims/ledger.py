@@ -15,6 +15,14 @@ CLAIMS = {
     "pretrained-thumbnails": "allsight.claims.pretrained:THUMBNAILS",
     "transformer-digits": "allsight.claims.transformers:DISTORTED",
     "transformer-addition": "allsight.claims.transformers:ADDITION",
+    "fcn-strides": "allsight.claims.skips:FCN",
+    "unet-skips": "allsight.claims.skips:UNET",
+    "lovasz-small": "allsight.claims.lovasz:CLAIM",
+    "relaxed-borders": "allsight.claims.relaxed_borders:CLAIM",
+    "dilation-pooling": "allsight.claims.dilation:CLAIM",
+    "unpooling-indices": "allsight.claims.unpooling:CLAIM",
+    "one-trunk": "allsight.claims.one_trunk:CLAIM",
+    "mask-branch": "allsight.claims.mask_branch:CLAIM",
     "regression-averages": "allsight.claims.regression_averages:CLAIM",
 }
 

@@ -146,6 +146,12 @@ class Dataset:
         bare = tuple(replace(e, annotation=e.annotation.with_(masks=None), outlines=None) for e in self.examples)
         return replace(self, examples=bare)
 
+    def without_regions(self) -> "Dataset":
+        """Return the data set without regions and panoptic maps, for systems that have no use for them."""
+        fields = {"regions": None, "panoptic": None, "segments": None, "region_classes": None}
+        bare = tuple(replace(e, annotation=e.annotation.with_(**fields), label_map=None) for e in self.examples)
+        return replace(self, examples=bare, region_classes=None)
+
     def with_object_tags(self) -> "Dataset":
         """Return the data set with pictures tagged by the classes of their objects: what is there, no matter where.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from allsight.data.dataset import Dataset, Example
 from allsight.data.feature_cache import FeatureCache
+from allsight.data.loading import packed
 from allsight.data.looks import Look, Looks
 from allsight.errors import PictureError
 from allsight.scene import Frame, Scene
@@ -91,10 +92,10 @@ class FeatureSet:
         self._scenes: list[list[Scene]] = []
         self._frames: list[list[Frame]] = []
         for index, example in enumerate(dataset):
-            planned, scene = self._look(index), example.scene
+            planned, small = self._look(index), packed(example.scene)
             told = "\n".join([eyes.name, self._contents[index], *map(str, planned)])
             self._keys.append(hashlib.sha256(told.encode()).hexdigest()[:32])
-            self._scenes.append([look.scene(scene) for look in planned])
+            self._scenes.append([look.scene(small) for look in planned])
             self._frames.append([look.frame for look in planned])
 
     def _look(self, index: int) -> list[Look]:

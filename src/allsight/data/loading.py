@@ -176,13 +176,16 @@ class TrainingSet(torch.utils.data.Dataset):
         if max(scene.size) > self.longest:
             frame = Frame.fit(scene.size, self.longest, multiple=1)
         picture = resize(example.picture(longest=self.longest), frame.resized)
-        return _packed(Sample(picture, frame.to_model(scene), str(example.path), frame))
+        return Sample(picture, frame.to_model(packed(scene)), str(example.path), frame)
 
 
-def _packed(sample: Sample) -> Sample:
-    """Return a sample with regions of uint8, which all labels fit: an eighth of the memory, and quicker to move."""
-    regions = sample.scene.regions
-    return sample if regions is None else replace(sample, scene=sample.scene.with_(regions=regions.to(torch.uint8)))
+def packed(scene: Scene) -> Scene:
+    """Return a scene that is kept to be learned from: an eighth of the memory, and quicker to move.
+
+    Regions are uint8, which all labels fit. Panoptic maps are left out: heads learn from instances and regions.
+    """
+    regions = None if scene.regions is None else scene.regions.to(torch.uint8)
+    return scene.with_(regions=regions, panoptic=None, segments=None)
 
 
 def _unpacked(sample: Sample) -> Sample:

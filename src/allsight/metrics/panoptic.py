@@ -33,11 +33,7 @@ class PanopticScores:
 
 
 def panoptic_scores(truths: Sequence[Scene], predictions: Sequence[Scene]) -> PanopticScores:
-    """Score panoptic maps.
-
-    A predicted segment is right if it has the class of a true one and an IoU above one half with it; there can be only
-    one. Pixels without a segment in the truth are not judged, and crowds are neither found nor missed: a predicted
-    segment that lies on both by more than half is left out.
+    """Score panoptic maps; see `PanopticCounts`.
 
     Args:
         truths, predictions: one Scene a picture, in the same order, with `panoptic`, `segments` and `region_classes`;
@@ -45,32 +41,57 @@ def panoptic_scores(truths: Sequence[Scene], predictions: Sequence[Scene]) -> Pa
 
     Raises:
         AnnotationError: not one prediction for each truth, a prediction without a map or of another size.
+    """
+    if len(truths) != len(predictions):
+        raise AnnotationError(f"{len(predictions)} predictions for {len(truths)} pictures; give one for each")
+    counts = PanopticCounts()
+    for truth, prediction in zip(truths, predictions, strict=True):
+        counts.add(truth, prediction)
+    return counts.scores()
+
+
+class PanopticCounts:
+    """Segments that were found, missed and made up, added up picture by picture: any number of pictures in no memory.
+
+    A predicted segment is right if it has the class of a true one and an IoU above one half with it; there can be only
+    one. Pixels without a segment in the truth are not judged, and crowds are neither found nor missed: a predicted
+    segment that lies on both by more than half is left out.
 
     Source:
         Kirillov et al. 2019, "Panoptic segmentation", section 4 (equation 1).
     """
-    if len(truths) != len(predictions):
-        raise AnnotationError(f"{len(predictions)} predictions for {len(truths)} pictures; give one for each")
-    pairs = [(t, p) for t, p in zip(truths, predictions, strict=True) if t.panoptic is not None]
-    names = next((tuple(t.region_classes or ()) for t, _ in pairs), ())
-    counts = np.zeros((len(names), 3))  # true positives, false positives, false negatives
-    overlap, things = np.zeros(len(names)), np.zeros(len(names), dtype=bool)
-    for truth, prediction in pairs:
-        _add(truth, prediction, names, counts, overlap, things)
-    hits, alarms, misses = counts.T
-    there = counts.sum(1) > 0
-    with np.errstate(invalid="ignore"):
-        quality = overlap / np.where(there, hits + alarms / 2 + misses / 2, np.nan)
-        segmentation = np.where(there, overlap / np.maximum(hits, 1), np.nan)
-        recognition = hits / np.where(there, hits + alarms / 2 + misses / 2, np.nan)
-    return PanopticScores(
-        pq=_mean(quality),
-        sq=_mean(segmentation),
-        rq=_mean(recognition),
-        things=_mean(quality[things]),
-        stuff=_mean(quality[~things]),
-        per_class=dict(zip(names, quality.tolist(), strict=True)),
-    )
+
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = ()
+        self.counts, self.overlap = np.zeros((0, 3)), np.zeros(0)  # true positives, false positives, false negatives
+        self.things = np.zeros(0, dtype=bool)
+
+    def add(self, truth: Scene, prediction: Scene) -> None:
+        """Count one picture, unless it is not annotated; all truths have the classes of the first."""
+        if truth.panoptic is None:
+            return
+        if not self.names:
+            self.names = tuple(truth.region_classes or ())
+            many = len(self.names)
+            self.counts, self.overlap, self.things = np.zeros((many, 3)), np.zeros(many), np.zeros(many, dtype=bool)
+        _add(truth, prediction, self.names, self.counts, self.overlap, self.things)
+
+    def scores(self) -> PanopticScores:
+        """Return the figures of all pictures so far."""
+        hits, alarms, misses = self.counts.T
+        there = self.counts.sum(1) > 0
+        with np.errstate(invalid="ignore"):
+            quality = self.overlap / np.where(there, hits + alarms / 2 + misses / 2, np.nan)
+            segmentation = np.where(there, self.overlap / np.maximum(hits, 1), np.nan)
+            recognition = hits / np.where(there, hits + alarms / 2 + misses / 2, np.nan)
+        return PanopticScores(
+            pq=_mean(quality),
+            sq=_mean(segmentation),
+            rq=_mean(recognition),
+            things=_mean(quality[self.things]),
+            stuff=_mean(quality[~self.things]),
+            per_class=dict(zip(self.names, quality.tolist(), strict=True)),
+        )
 
 
 def _mean(values: NDArray[np.float64]) -> float:

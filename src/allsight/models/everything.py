@@ -1,7 +1,7 @@
 """The sees-it-all model: one trunk, one pass, and a head for everything that a picture can be asked."""
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from allsight.backbones.trunk import Trunk
 from allsight.layers.conv import DepthwiseSeparable
 from allsight.models.classification.tags import TagHead
 from allsight.models.instances.mask_rcnn import mask_rcnn_narrow
-from allsight.models.panoptic import merged
+from allsight.models.panoptic import LEAST_SCORE, merged
 from allsight.models.segmentation.fpn import PyramidDecoder
 from allsight.models.segmentation.regions import RegionHead
 from allsight.models.surfaces import DepthHead, NormalHead
@@ -23,14 +23,36 @@ LEVELS = ("p2", "p3", "p4", "p5")
 
 
 class Everything(Vision):
-    """`Vision` whose heads' answers are also merged into one panoptic map, where it has objects and regions."""
+    """`Vision` whose heads' answers are also merged into one panoptic map, where it has objects and regions.
+
+    Args:
+        groups: class of objects -> class of regions, where these are coarser; what it does not name keeps its name.
+        least_score: of an object in the panoptic map.
+        parts: of `Vision`.
+    """
+
+    def __init__(
+        self, *, groups: Mapping[str, str] | None = None, least_score: float = LEAST_SCORE, **parts: Any
+    ) -> None:
+        super().__init__(**parts)
+        self.least_score = least_score
+        objects = self.heads["objects"].classes if "objects" in self.heads else ()
+        self.things = {name: (groups or {}).get(name, name) for name in objects}  # type: ignore[union-attr]
 
     def decode(self, outputs: VisionOutputs, frames: Sequence[Frame]) -> list[Scene]:
         """Return one Scene a picture, what all heads say together, in original pixels."""
-        scenes = super().decode(outputs, frames)
-        if not {"objects", "regions"} <= self.heads.keys():
-            return scenes
-        return [merged(scene, tuple(scene.object_classes or ())) for scene in scenes]
+        return [self.merged(scene, self.least_score) for scene in super().decode(outputs, frames)]
+
+    def merged(self, scene: Scene, least_score: float) -> Scene:
+        """Return the scene with the panoptic map of what it says; as it is, without objects or regions.
+
+        Args:
+            scene: what the heads say, or a part of it.
+            least_score: of an object in the map; 0 if all are to be believed.
+        """
+        if not {"objects", "regions"} <= self.heads.keys() or scene.regions is None:
+            return scene
+        return merged(scene, self.things, least_score=least_score)
 
 
 def sees_all(

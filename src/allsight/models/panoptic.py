@@ -1,6 +1,6 @@
 """From instances and regions to one map that gives every pixel both."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ LEAST_REGION = 64  # pixels
 
 def merged(
     scene: Scene,
-    things: Collection[str],
+    things: Mapping[str, str],
     *,
     least_score: float = LEAST_SCORE,
     most_hidden: float = MOST_HIDDEN,
@@ -24,15 +24,16 @@ def merged(
     """Return the scene with `panoptic` and `segments`.
 
     The best instances take their pixels first; one that better ones hide for the most part is dropped. What is left
-    goes to the regions that are no things; small ones are dropped.
+    goes to the regions that are no things; small ones are dropped. Instances that were located from a tag take no part.
 
     Args:
         scene: with masks, labels and scores, and with regions; either may be absent.
-        things: names of the classes whose pixels belong to instances.
+        things: class of an instance -> class of region: their pixels belong to instances.
         least_score: of an instance. most_hidden: share of its mask. least_region: pixels.
 
     Returns:
-        The scene; segments have id, label (in `region_classes`), thing and, of instances, score.
+        The scene; segments have id, label (in `region_classes`), thing and, of instances, score and object: its own
+        class.
 
     Source:
         Kirillov et al. 2019, "Panoptic segmentation", section 6 and 7 ("heuristic combination").
@@ -42,9 +43,10 @@ def merged(
     segments: list[dict[str, Any]] = []
     if scene.masks is not None and scene.scores is not None and classes is not None:
         names = scene.names()
-        for i in scene.scores.argsort(descending=True, stable=True).tolist():
-            score = scene.scores[i].item()
-            if score < least_score or names[i] not in classes:
+        told = scene.scores if scene.weak is None else scene.scores.masked_fill(scene.weak, -1.0)
+        for i in told.argsort(descending=True, stable=True).tolist():
+            score, region = told[i].item(), things.get(names[i], "")
+            if score < max(least_score, 0.0) or region not in classes:
                 continue
             one = scene.masks[torch.tensor([i])]
             left, top, right, bottom = one.windows[0].tolist()
@@ -52,14 +54,18 @@ def merged(
             free = mask & (window == 0)
             if not mask.any() or free.sum() < (1 - most_hidden) * mask.sum():
                 continue
-            window[free] = len(segments) + 1
-            label = classes.index(names[i])
-            segments.append({"id": len(segments) + 1, "label": label, "thing": True, "score": score})
+            window[free] = number = len(segments) + 1
+            segments.append(
+                {"id": number, "label": classes.index(region), "thing": True, "score": score, "object": names[i]}
+            )
     if scene.regions is not None and classes is not None:
         left_over = scene.regions.where(panoptic == 0, IGNORE)
-        for label, count in zip(*left_over.unique(return_counts=True), strict=True):
-            if label == IGNORE or classes[int(label)] in things or count < least_region:
+        counts = torch.bincount(left_over.flatten(), minlength=IGNORE + 1)
+        ids = torch.zeros(IGNORE + 1, dtype=torch.int64)
+        for label in counts[:IGNORE].nonzero()[:, 0].tolist():
+            if classes[label] in things.values() or counts[label] < least_region:
                 continue
-            panoptic[left_over == label] = len(segments) + 1
-            segments.append({"id": len(segments) + 1, "label": int(label), "thing": False})
+            ids[label] = len(segments) + 1
+            segments.append({"id": len(segments) + 1, "label": label, "thing": False})
+        panoptic += ids[left_over]
     return scene.with_(panoptic=panoptic, segments=tuple(segments))

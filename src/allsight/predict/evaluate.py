@@ -93,8 +93,15 @@ def truth_of(example: Example, said: Scene) -> Scene:
 
 
 def without_weak(scene: Scene) -> Scene:
-    """Return a scene without boxes that were located without box labels: no score of boxes should depend on them."""
-    return scene if scene.weak is None else scene.keep(~scene.weak).with_(weak=None, masks=None)
+    """Return a scene without boxes that were located without box labels: no score of boxes should depend on them.
+
+    Masks that came with them go too, where other objects have none.
+    """
+    if scene.weak is None:
+        return scene
+    strong = scene.keep(~scene.weak).with_(weak=None)
+    outlined = strong.masks is not None and (not len(strong) or bool(strong.masks.bits.any()))
+    return strong if outlined else strong.with_(masks=None)
 
 
 def _compare(predictor: Predictor, dataset: Dataset, answer: Scene) -> None:

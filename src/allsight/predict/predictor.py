@@ -13,9 +13,11 @@ from allsight.data.pictures import letterbox, read_picture
 from allsight.errors import ModelError, PictureError
 from allsight.hub import Model
 from allsight.hub import load as load_model
+from allsight.models.everything import Everything
 from allsight.models.knowledge import Knowledge
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Frame, Scene
+from allsight.scene.geometry import IGNORE
 
 DEFAULT_THRESHOLD = 0.3
 
@@ -90,11 +92,22 @@ class Predictor:
         return self.knowledge.judge(scene, self.knowledge.vectors(scene, features, frame))
 
     def shown(self, scene: Scene) -> Scene:
-        """Keep the objects that reach the display threshold of their class; weak boxes have passed theirs already.
+        """Keep what is sure enough to be shown.
 
-        A threshold that was given is one of the scores that are shown: of calibrated ones, where the model abstains.
+        Objects must reach the display threshold of their class; weak boxes have passed theirs already. A threshold that
+        was given is one of the scores that are shown: of calibrated ones, where the model abstains. Pixels must reach
+        that of their class, else their region is not known (255). A panoptic map is made anew, of what is left.
         """
-        return scene if scene.scores is None or scene.labels is None else scene.keep(self.sure(scene))
+        if scene.scores is not None and scene.labels is not None:
+            scene = scene.keep(self.sure(scene))
+        if scene.region_scores is not None and scene.regions is not None:
+            least = torch.zeros(IGNORE + 1)
+            for label, name in enumerate(scene.region_classes or ()):
+                least[label] = self.model.region_thresholds.get(name, 0.0)
+            scene = scene.with_(regions=scene.regions.where(scene.region_scores >= least[scene.regions], IGNORE))
+        if scene.panoptic is not None and isinstance(self.system, Everything):
+            scene = self.system.merged(scene, least_score=0.0)
+        return scene
 
     def sure(self, scene: Scene) -> Tensor:
         """Return (N,) bool: which objects of a scene with labels and scores are shown."""

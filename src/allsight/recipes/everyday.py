@@ -1,8 +1,8 @@
-"""`everyday`: ImageNet's names with their places, and boxes of everyday objects learned from a few photographs."""
+"""`everyday`: ImageNet's names with their places; boxes, masks and regions learned from a few photographs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from allsight.recipes.settings import ObjectSettings
 
@@ -13,27 +13,73 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Everyday(ObjectSettings):
-    """A narrow RetinaNet on a trunk that is not trained at all, so that the same pass still names ImageNet's classes.
+    """All heads on a trunk that is not trained at all, so that the same pass still names ImageNet's classes.
 
-    Command: allsight train everyday COCO256 COCO_MINI --out runs/everyday
+    Data sets on the same pictures are laid over one another, and each head learns from the pictures that have its kind
+    of annotation. Regions are learned by COCO's 27 groups of classes.
+
+    Command: allsight train everyday COCO256/object_detection COCO256/instance_segmentation
+    COCO256/panoptic_segmentation COCO_MINI --out runs/everyday
     """
 
+    parts: tuple[Literal["tags", "objects", "masks", "regions"], ...] = ("tags", "objects", "masks", "regions")
+    """What the model answers with; masks are those of the objects."""
+    frozen: bool = True
+    views: int = 16
+    steps: int = 3000
+    frozen_batch: int = 8
+    frozen_rate: float = 1e-2
+    frozen_scale: tuple[float, float] = (0.6, 1.8)
     freeze_until: str = "head"
     longest: int = 288
     epochs: int = 60
-    learning_rate: float = 2e-3
     scale: tuple[float, float] = (0.6, 1.8)
+
+    @property
+    def outlined(self) -> bool:
+        """Whether the masks of objects are learned."""
+        return "masks" in self.parts
 
     def read(self) -> "tuple[Dataset, Dataset, list[str]]":
         """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
-        from allsight.recipes.objects import read_objects
+        from allsight.data.coco_groups import COCO_GROUPS
+        from allsight.data.overlay import overlay, with_region_groups
+        from allsight.errors import TrainingError
+        from allsight.recipes.objects import checked, learned_and_held_out
 
-        return read_objects(self.data, self.seed)
+        learned, held_out = learned_and_held_out(self.data, self.seed)
+        # All at once: of one vocabulary, and with no picture on both sides.
+        whole = with_region_groups(overlay([*learned, *held_out]), COCO_GROUPS)
+        if whole.object_classes is None:
+            raise TrainingError(f"{self.data[0]}: has no boxes to learn from; give pictures with annotated objects")
+        if not self.outlined:
+            whole = whole.without_masks()
+        if "regions" not in self.parts:
+            whole = whole.without_regions()
+        seen = {example.path.resolve() for part in learned for example in part}
+        sides = [example.path.resolve() in seen for example in whole]
+        parts = {
+            name: whole.subset((i for i, own in enumerate(sides) if own == side), split=name)
+            for name, side in (("train", True), ("val", False))
+        }
+        return checked(parts, self.data[0])
 
     def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
         """Put system, data, measure and schedule together."""
+        from allsight.data.coco_groups import COCO_GROUPS
         from allsight.hub import Spec
+        from allsight.recipes.everything_measure import everything_measure
         from allsight.recipes.objects import object_job
 
-        spec = Spec("everyday", {"classes": Spec("vocabulary", {"names": list(train.object_classes or ())})})
-        return object_job(self, train, val, notes, start=spec, saved=spec, left_out=("trunk.", "heads.tags."))
+        def names(classes: Sequence[str]) -> Spec:
+            return Spec("vocabulary", {"names": list(classes)})
+
+        arguments = {"classes": names(tuple(train.object_classes or ())), "parts": list(self.parts)}
+        if "regions" in self.parts and train.region_classes is not None:
+            groups = {name: group for name, group in COCO_GROUPS.items() if group in train.region_classes}
+            arguments |= {"region_classes": names(tuple(train.region_classes)), "groups": groups}
+        spec = Spec("everyday", arguments)
+        left_out = ("trunk.", "heads.tags.")
+        return object_job(
+            self, train, val, notes, start=spec, saved=spec, left_out=left_out, measure=everything_measure
+        )

@@ -1,7 +1,8 @@
 """What the recipes of object detectors share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
@@ -21,7 +22,7 @@ from allsight.models.vision import Vision
 from allsight.predict.evaluate import Evaluation
 from allsight.recipes.card import card_of
 from allsight.recipes.job import Job, Stage
-from allsight.recipes.parts import live, on_features
+from allsight.recipes.parts import Parts, live, on_features
 from allsight.recipes.settings import ObjectSettings
 from allsight.scene import Vocabulary
 from allsight.training import FitConfig, parameter_groups
@@ -34,11 +35,45 @@ HELD_OUT = 0.2  # share of pictures that are set aside where the data have no sp
 def read_objects(paths: Sequence[Path], seed: int, *, masks: bool = False) -> tuple[Dataset, Dataset, list[str]]:
     """Return the objects to learn from, those to be judged by, and what the doctor has to say about them.
 
-    Several data sets are joined under the classes of the first one and whatever classes the others add. What has no
-    split called val (or test) is split by chance. Without `masks` these are left out, because they cost time.
+    Several data sets are joined under the classes of the first one and whatever classes the others add; see
+    `learned_and_held_out`. Without `masks` these are left out, because they cost time.
 
     Raises:
         AnnotationError: a path cannot be read. TrainingError: the data cannot be learned from.
+    """
+    train, val = learned_and_held_out(paths, seed)
+    for path, part in zip(paths, train, strict=True):
+        if part.object_classes is None:
+            raise TrainingError(f"{path}: has no boxes to learn from; give pictures with annotated objects")
+    classes = Vocabulary.union([part.object_classes for part in train if part.object_classes is not None])
+    parts = {"train": _joined(train, classes, masks), "val": _joined(val, classes, masks)}
+    if masks and not all(_outlined(part) for part in parts.values()):
+        raise TrainingError(
+            f"{paths[0]}: has no outlines of objects to learn from and be judged by; a detector needs none"
+        )
+    return checked(parts, paths[0])
+
+
+def checked(parts: dict[str, Dataset], path: Path) -> tuple[Dataset, Dataset, list[str]]:
+    """Return train and val without what cannot be used, and what the doctor has to say about them.
+
+    Raises:
+        TrainingError: they cannot be learned from; `path` is named.
+    """
+    report = check(parts)
+    if report.fatal:
+        raise TrainingError(f"{path}: {report.fatal[0]}")
+    return report.datasets["train"], report.datasets["val"], report.lines(each=3)
+
+
+def learned_and_held_out(paths: Sequence[Path], seed: int) -> tuple[list[Dataset], list[Dataset]]:
+    """Return what to learn from of every data set, and what to be judged by of those that have some.
+
+    What has no split called val (or test) is split by chance, unless it is one of several and has one called train:
+    another one of them may be judged by.
+
+    Raises:
+        AnnotationError: a path cannot be read. TrainingError: there is nothing to be judged by.
     """
     train, val = [], []
     for path in paths:
@@ -49,25 +84,14 @@ def read_objects(paths: Sequence[Path], seed: int, *, masks: bool = False) -> tu
             train.append(open_dataset(path, learned))
             val.append(open_dataset(path, held_out))
         elif len(paths) > 1 and learned is not None:
-            train.append(open_dataset(path, learned))  # another set of the list may be judged by
+            train.append(open_dataset(path, learned))
         else:
             parts = split(open_dataset(path), {"train": 1 - HELD_OUT, "val": HELD_OUT}, seed)
             train.append(parts["train"])
             val.append(parts["val"])
-        if train[-1].object_classes is None:
-            raise TrainingError(f"{path}: has no boxes to learn from; give pictures with annotated objects")
     if not val:
         raise TrainingError(f"{paths[0]}: no pictures to be judged by; give a data set with a val split")
-    classes = Vocabulary.union([part.object_classes for part in train if part.object_classes is not None])
-    parts = {"train": _joined(train, classes, masks), "val": _joined(val, classes, masks)}
-    if masks and not all(_outlined(part) for part in parts.values()):
-        raise TrainingError(
-            f"{paths[0]}: has no outlines of objects to learn from and be judged by; a detector needs none"
-        )
-    report = check(parts)
-    if report.fatal:
-        raise TrainingError(f"{paths[0]}: {report.fatal[0]}")
-    return report.datasets["train"], report.datasets["val"], report.lines(each=3)
+    return train, val
 
 
 def _joined(parts: list[Dataset], classes: Vocabulary, masks: bool) -> Dataset:
@@ -135,6 +159,28 @@ def fit_config(recipe: ObjectSettings, pictures: int) -> FitConfig:
     )
 
 
+class Measure(NamedTuple):
+    """How a training is judged: `Job.evaluate` and `Job.finish`."""
+
+    scores: Callable[[Any], dict[str, float]]
+    finish: Callable[[Model], None]
+
+
+def object_measure(recipe: ObjectSettings, model: Model, parts: Parts, val: Dataset) -> Measure:
+    """Return the measure of a detector: COCO's scores, and at the end the display thresholds."""
+    said: list[Evaluation] = []  # what was evaluated last
+
+    def scores(learner: Vision) -> dict[str, float]:
+        said[:] = [parts.judge(learner)]
+        return (mask_scores if recipe.outlined else object_scores)(said[0])
+
+    def finish(model: Model) -> None:
+        once = recipe.few and said  # evaluated at the end alone, and so the weights that were kept
+        model.thresholds = shown_from(said[0] if once else parts.judge(parts.learner))
+
+    return Measure(scores, finish)
+
+
 def object_job(
     recipe: ObjectSettings,
     train: Dataset,
@@ -144,6 +190,7 @@ def object_job(
     start: Spec,
     saved: Spec,
     left_out: tuple[str, ...] = (),
+    measure: Callable[[ObjectSettings, Model, Parts, Dataset], Measure] = object_measure,
 ) -> Job:
     """Put the training of a detector together.
 
@@ -152,6 +199,7 @@ def object_job(
         train, val, notes: the data, as `read_objects` gives them.
         start: builds the system to begin with. saved: builds it for loading the trained weights.
         left_out: see `Model`.
+        measure: how it is judged, on `val`.
     """
     system: Vision = start.build()
     if recipe.freeze_until:
@@ -171,23 +219,14 @@ def object_job(
         groups = parameter_groups(parts.learner, rate, recipe.weight_decay, factors)
         return {"adamw": torch.optim.AdamW(groups)}, fit_config(recipe, len(train))
 
-    said: list[Evaluation] = []  # what was evaluated last
-
-    def scores(learner: Vision) -> dict[str, float]:
-        said[:] = [parts.judge(learner)]
-        return (mask_scores if recipe.outlined else object_scores)(said[0])
-
-    def finish(model: Model) -> None:
-        once = recipe.few and said  # evaluated at the end alone, and so the weights that were kept
-        model.thresholds = shown_from(said[0] if once else parts.judge(parts.learner))
-
+    measured = measure(recipe, model, parts, val)
     return Job(
         model=model,
         learner=parts.learner,
         data=parts.data,
         collate=parts.collate,
         stages=[Stage("", begin)],
-        evaluate=scores,
-        finish=finish,
+        evaluate=measured.scores,
+        finish=measured.finish,
         notes=[*notes, *parts.notes],
     )

@@ -28,6 +28,7 @@ INSTANCE_FIELDS = (
     "box_embeddings",
     "actions",
 )
+DENSE_FIELDS = ("regions", "region_scores", "panoptic", "flow", "flow_valid", "depth", "normals")
 
 
 def translation(x: float, y: float) -> Tensor:
@@ -124,8 +125,7 @@ def _move_keypoints(keypoints: Tensor, matrix: Tensor, size: tuple[int, int]) ->
 
 def _warp_dense(scene: "Scene", matrix: Tensor, size: tuple[int, int]) -> dict[str, Any]:
     """Return the dense fields that the scene has, read at the nearest old pixel centre."""
-    dense = {name: getattr(scene, name) for name in ("regions", "panoptic", "flow", "flow_valid", "depth", "normals")}
-    dense = {name: value for name, value in dense.items() if value is not None}
+    dense = {name: value for name in DENSE_FIELDS if (value := getattr(scene, name)) is not None}
     if not dense:
         return {}
     if "flow" in dense and "flow_valid" not in dense:

@@ -1,12 +1,14 @@
-"""Scenes as JSON, as COCO annotations and as arguments of supervision.Detections."""
+"""Scenes as JSON and as arguments of supervision.Detections; `allsight.scene.coco` has them as COCO annotations."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from allsight.errors import AnnotationError
+from allsight.scene.codes import label_codes
 from allsight.scene.masks import Masks
 from allsight.scene.trust import Trust
 from allsight.scene.vocabulary import Vocabulary
@@ -14,6 +16,7 @@ from allsight.scene.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from allsight.scene.scene import Scene
 
+IGNORE = 255
 LEAST_TAG = 0.01  # a thousand classes of next to nothing would drown the few that say something
 
 
@@ -23,35 +26,60 @@ def to_json(scene: "Scene") -> dict[str, Any]:
     if scene.trust is not None:
         value["known"] = scene.trust.picture
         if scene.trust.distance is not None:
-            value["distance"] = _number(scene.trust.distance, 3)
+            value["distance"] = finite(scene.trust.distance, 3)
     if scene.tags is not None:
         names = scene.tag_classes.names if scene.tag_classes else tuple(map(str, range(len(scene.tags))))
         ranked = sorted(zip(scene.tags.tolist(), names, strict=True), reverse=True)
-        value["tags"] = [{"label": n, "score": _number(s, 4)} for s, n in ranked if s >= LEAST_TAG]
+        value["tags"] = [{"label": n, "score": finite(s, 4)} for s, n in ranked if s >= LEAST_TAG]
     if scene.boxes is not None:
         value["objects"] = _objects_to_json(scene)
     if scene.regions is not None:
-        present = scene.regions.unique()
-        masks = Masks.from_dense(scene.regions == present[:, None, None])
-        value["regions"] = [
-            {"label": None if label == 255 else _name(scene.region_classes, label), "mask": code}
-            for label, code in zip(present.tolist(), masks.to_rle(), strict=True)
-        ]
+        value["regions"] = _regions_to_json(scene, scene.regions)
+    if scene.panoptic is not None and scene.segments is not None:
+        value["panoptic"] = _segments_to_json(scene, scene.panoptic, scene.segments)
     if scene.captions is not None:
         value["captions"] = list(scene.captions)
     if scene.embedding is not None:
-        value["embedding"] = [_number(x, 6) for x in scene.embedding.tolist()]
+        value["embedding"] = [finite(x, 6) for x in scene.embedding.tolist()]
     return value
+
+
+def _regions_to_json(scene: "Scene", regions: Tensor) -> list[dict[str, Any]]:
+    found = []
+    for label, code in label_codes(regions).items():
+        item: dict[str, Any] = {"label": None if label == IGNORE else name_of(scene.region_classes, label)}
+        if scene.region_scores is not None and label != IGNORE:
+            item["score"] = finite(float(scene.region_scores[regions == label].mean()), 4)
+        found.append({**item, "mask": code})
+    return found
+
+
+def _segments_to_json(scene: "Scene", panoptic: Tensor, segments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    codes = label_codes(panoptic)
+    found = []
+    for segment in segments:
+        if segment["id"] not in codes:
+            continue  # nothing of it is left in this part of the picture
+        item = {
+            "label": name_of(scene.region_classes, segment["label"]),
+            "thing": bool(segment.get("thing")),
+        }
+        if "object" in segment:
+            item["object"] = segment["object"]
+        if "score" in segment:
+            item["score"] = finite(segment["score"], 4)
+        found.append({**item, "mask": codes[segment["id"]]})
+    return found
 
 
 def _objects_to_json(scene: "Scene") -> list[dict[str, Any]]:
     assert scene.boxes is not None
-    objects: list[dict[str, Any]] = [{"box": [_number(x, 2) for x in box]} for box in scene.boxes.tolist()]
+    objects: list[dict[str, Any]] = [{"box": [finite(x, 2) for x in box]} for box in scene.boxes.tolist()]
     columns: dict[str, list[Any]] = {}
     if scene.labels is not None:
-        columns["label"] = [_name(scene.object_classes, label) for label in scene.labels.tolist()]
+        columns["label"] = [name_of(scene.object_classes, label) for label in scene.labels.tolist()]
     if scene.scores is not None:
-        columns["score"] = [_number(score, 4) for score in scene.scores.tolist()]
+        columns["score"] = [finite(score, 4) for score in scene.scores.tolist()]
     for name in ("crowd", "difficult", "tracks"):
         if (column := getattr(scene, name)) is not None:
             columns[name.removesuffix("s")] = column.tolist()
@@ -60,12 +88,12 @@ def _objects_to_json(scene: "Scene") -> list[dict[str, Any]]:
     if scene.trust is not None:
         columns["known"] = scene.trust.known.tolist()
         if scene.trust.distances is not None:
-            columns["distance"] = [_number(distance, 3) for distance in scene.trust.distances.tolist()]
+            columns["distance"] = [finite(distance, 3) for distance in scene.trust.distances.tolist()]
     if scene.masks is not None:
         codes = zip(scene.masks.to_rle(), scene.masks.area().tolist(), strict=True)
         columns["mask"] = [code if area else None for code, area in codes]
     if scene.keypoints is not None:
-        columns["keypoints"] = [[[_number(x, 2) for x in point] for point in each] for each in scene.keypoints.tolist()]
+        columns["keypoints"] = [[[finite(x, 2) for x in point] for point in each] for each in scene.keypoints.tolist()]
     for key, column in columns.items():
         for item, entry in zip(objects, column, strict=True):
             if entry is not None:
@@ -90,11 +118,13 @@ def from_json(cls: "type[Scene]", value: dict[str, Any], vocabularies: dict[str,
         if "regions" in value:
             given = tuple(region["label"] for region in value["regions"] if region["label"] is not None)
             names = found.setdefault("region_classes", Vocabulary(given))
-            found["regions"] = torch.full(size, 255)
+            found["regions"] = torch.full(size, IGNORE)
             for region in value["regions"]:
                 if region["label"] is not None:
                     mask = Masks.from_rle([region["mask"]], size).dense()[0]
                     found["regions"][mask] = names.index(region["label"])
+        if "panoptic" in value:
+            found |= _segments_from_json(value, size, found)
         if "captions" in value:
             found["captions"] = tuple(value["captions"])
         if "embedding" in value:
@@ -104,6 +134,21 @@ def from_json(cls: "type[Scene]", value: dict[str, Any], vocabularies: dict[str,
         where = value.get("path") if isinstance(value, dict) else None
         reason = f"{type(error).__name__}: {error}"
         raise AnnotationError(f"{where or 'JSON'}: does not follow the schema of a scene ({reason})") from error
+
+
+def _segments_from_json(value: dict[str, Any], size: tuple[int, int], found: dict[str, Any]) -> dict[str, Any]:
+    """Read segments, numbered in their order."""
+    given = [segment["label"] for segment in value["panoptic"]]
+    classes = found.get("region_classes") or Vocabulary(())
+    if any(name not in classes for name in given):  # of things, which no region shows
+        classes = Vocabulary(tuple(dict.fromkeys([*classes, *given])))
+    panoptic = torch.zeros(size, dtype=torch.int64)
+    segments = []
+    for number, segment in enumerate(value["panoptic"], start=1):
+        panoptic[Masks.from_rle([segment["mask"]], size).dense()[0]] = number
+        rest = {key: segment[key] for key in ("thing", "object", "score") if key in segment}
+        segments.append({"id": number, "label": classes.index(segment["label"]), **rest})
+    return {"panoptic": panoptic, "segments": tuple(segments), "region_classes": classes}
 
 
 def _objects_from_json(
@@ -145,78 +190,6 @@ def _all_have(objects: list[dict[str, Any]], key: str) -> bool:
     return bool(objects) and all(key in item for item in objects)
 
 
-def to_coco(scene: "Scene", image_id: int, first_id: int) -> list[dict[str, Any]]:
-    """Return the instances as COCO annotations; see `Scene.to_coco`."""
-    if scene.boxes is None:
-        return []
-    codes = scene.masks.to_rle() if scene.masks is not None else None
-    columns = {name: None if (v := getattr(scene, name)) is None else v.tolist() for name in _COCO_COLUMNS}
-    classes = scene.object_classes
-    annotations = []
-    for i, (x1, y1, x2, y2) in enumerate(scene.boxes.tolist()):
-        row = {name: column[i] for name, column in columns.items() if column is not None}
-        width, height = x2 - x1, y2 - y1
-        item: dict[str, Any] = {
-            "id": first_id + i,
-            "image_id": image_id,
-            "category_id": classes.to_id(row["labels"]) if classes else row.get("labels", 0),
-            "bbox": [_number(x, 3) for x in (x1, y1, width, height)],
-            "area": _number(row.get("area", width * height), 3),
-            "iscrowd": int(row.get("crowd", False)),
-        }
-        if codes is not None:
-            item["segmentation"] = codes[i]
-        if "keypoints" in row:
-            item["keypoints"] = [_number(x, 2) for point in row["keypoints"] for x in point]
-            item["num_keypoints"] = sum(point[2] > 0 for point in row["keypoints"])
-        if "scores" in row:
-            item["score"] = row["scores"]
-        annotations.append(item)
-    return annotations
-
-
-_COCO_COLUMNS = ("labels", "scores", "crowd", "area", "keypoints")
-
-
-def from_coco(
-    cls: "type[Scene]",
-    annotations: list[dict[str, Any]],
-    size: tuple[int, int],
-    object_classes: Vocabulary,
-    keypoint_classes: Vocabulary | None,
-    source: str | None,
-) -> "Scene":
-    """Read COCO annotations of one picture; see `Scene.from_coco`."""
-    try:
-        boxes = torch.tensor([a["bbox"] for a in annotations], dtype=torch.float32).reshape(-1, 4)
-        labels = [object_classes.from_id(a["category_id"]) for a in annotations]
-        fields: dict[str, Any] = {
-            "boxes": torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1),
-            "labels": torch.tensor(labels, dtype=torch.int64),
-            "crowd": torch.tensor([bool(a.get("iscrowd", 0)) for a in annotations], dtype=torch.bool),
-            "area": torch.tensor([a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations]).float(),
-        }
-        if annotations and all("score" in a for a in annotations):
-            fields["scores"] = torch.tensor([float(a["score"]) for a in annotations])
-        if annotations and all(a.get("segmentation") for a in annotations):
-            fields["masks"] = Masks.cat([_mask(a["segmentation"], size) for a in annotations])
-        if annotations and all("keypoints" in a for a in annotations):
-            points = torch.tensor([a["keypoints"] for a in annotations], dtype=torch.float32)
-            fields["keypoints"] = points.reshape(len(annotations), -1, 3)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise AnnotationError(
-            f"{source or 'COCO annotations'}: an annotation is not as COCO has it ({reason})"
-        ) from error
-    return cls(size, object_classes=object_classes, keypoint_classes=keypoint_classes, source=source, **fields)
-
-
-def _mask(segmentation: Any, size: tuple[int, int]) -> Masks:
-    if isinstance(segmentation, dict):
-        return Masks.from_rle([segmentation], size)
-    return Masks.from_polygons([segmentation], size)
-
-
 def to_supervision(scene: "Scene") -> dict[str, Any]:
     """Return the arguments of `supervision.Detections(...)`; see `Scene.to_supervision`."""
 
@@ -235,12 +208,13 @@ def to_supervision(scene: "Scene") -> dict[str, Any]:
     }
 
 
-def _number(value: float, digits: int) -> float:
+def finite(value: float, digits: int) -> float:
     """Round for reading; refuse what JSON cannot carry."""
     if not math.isfinite(value):
         raise AnnotationError(f"{value} cannot be written to JSON; check the scene's numbers")
     return round(value, digits)
 
 
-def _name(classes: Vocabulary | None, label: int) -> str:
+def name_of(classes: Vocabulary | None, label: int) -> str:
+    """Return the name of a class; its number where it has none."""
     return classes[label] if classes is not None else str(label)

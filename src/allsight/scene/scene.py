@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from allsight.errors import AnnotationError
-from allsight.scene import geometry, interchange
+from allsight.scene import coco, geometry, interchange
 from allsight.scene.geometry import INSTANCE_FIELDS
 from allsight.scene.masks import Masks
 from allsight.scene.trust import Trust
@@ -31,6 +33,7 @@ _SHAPES = {
     "flow_valid": ("height", "width"),
     "depth": ("height", "width"),
     "regions": ("height", "width"),
+    "region_scores": ("height", "width"),
     "panoptic": ("height", "width"),
     "embedding": (None,),
 }
@@ -56,8 +59,10 @@ class Scene:
         keypoints: (N, K, 3) float32: x, y, visibility (0 not labelled, 1 hidden, 2 visible).
         tracks: (N,) int64, identity through a clip.
         box_embeddings: (N, D) float32. actions: (N, A) float32.
-        regions: (H, W) int64, class of every pixel in `region_classes`, 255 = ignore.
-        panoptic: (H, W) int64, segment of every pixel; 0 = none. segments: one dictionary per segment (id, label).
+        regions: (H, W) int64, class of every pixel in `region_classes`, 255 = ignore. region_scores: (H, W) float32 in
+            [0, 1], how probable that class is; on predictions only.
+        panoptic: (H, W) int64, segment of every pixel; 0 = none. segments: one dictionary per segment: id, label (in
+            `region_classes`), thing, and where they are known crowd, score and object (the instance's own class).
         tags: (C,) float32, whole-picture probabilities over `tag_classes`.
         flow: (2, H, W) float32 pixels to the next frame, x first. flow_valid: (H, W) bool.
         depth: (H, W) float32 metres. normals: (3, H, W) float32 unit vectors.
@@ -84,6 +89,7 @@ class Scene:
     box_embeddings: Tensor | None = None
     actions: Tensor | None = None
     regions: Tensor | None = None
+    region_scores: Tensor | None = None
     panoptic: Tensor | None = None
     segments: tuple[dict[str, Any], ...] | None = None
     tags: Tensor | None = None
@@ -219,7 +225,29 @@ class Scene:
 
     def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
         """Return the instances as COCO annotations (with "score" on predictions), ids from the vocabulary."""
-        return interchange.to_coco(self, image_id, first_id)
+        return coco.to_coco(self, image_id, first_id)
+
+    def to_coco_stuff(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
+        """Return the regions as COCO-Stuff has them: for each class an annotation with a run-length code.
+
+        Ids are from the vocabulary; what is not annotated (255) is left out.
+        """
+        return coco.to_coco_stuff(self, image_id, first_id)
+
+    def to_coco_panoptic(self, image_id: int = 1, file_name: str = "1.png") -> tuple[dict[str, Any], NDArray[np.uint8]]:
+        """Return the panoptic map as COCO has it.
+
+        Args:
+            image_id: the picture's. file_name: of the map.
+
+        Returns:
+            The annotation with its `segments_info`, and the map's pixels (H, W, 3) uint8: red + 256 green + 65536 blue
+            is the id of a segment, 0 = none.
+
+        Raises:
+            AnnotationError: the scene has no panoptic map.
+        """
+        return coco.to_coco_panoptic(self, image_id, file_name)
 
     @classmethod
     def from_coco(
@@ -236,7 +264,7 @@ class Scene:
         Raises:
             AnnotationError: a category id is not in the vocabulary, or a box is not four numbers.
         """
-        return interchange.from_coco(cls, annotations, size, object_classes, keypoint_classes, source)
+        return coco.from_coco(cls, annotations, size, object_classes, keypoint_classes, source)
 
     def to_supervision(self) -> dict[str, Any]:
         """Return the arguments of `supervision.Detections(...)`, as numpy arrays."""

@@ -93,10 +93,13 @@ class DenseHead(Head):
 
     def decode(self, outputs: DenseOutputs, frames: Sequence[Frame]) -> list[Scene]:
         """Return the objects of every picture, best first, in original pixels."""
+        return best_objects(self.candidates(outputs), frames, self.classes, self.selection)
+
+    def candidates(self, outputs: DenseOutputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the best pairs of an anchor and a class: boxes (B, K, 4), labels (B, K) and scores (B, K)."""
         logits, anchor, labels = self.selection.best_pairs(outputs.logits.float())
         deltas = outputs.deltas.float().gather(1, anchor[..., None].expand(-1, -1, 4))
-        boxes = decode(deltas, outputs.anchors[anchor])
-        return best_objects((boxes, labels, logits.sigmoid()), frames, self.classes, self.selection)
+        return decode(deltas, outputs.anchors[anchor]), labels, logits.sigmoid()
 
 
 def set_prior(last: nn.Module, probability: float = 0.01) -> None:

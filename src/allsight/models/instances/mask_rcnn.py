@@ -5,12 +5,10 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from allsight.backbones.trunk import Trunk
 from allsight.layers.conv import DepthwiseSeparable, conv
-from allsight.models.detection.best import survivors
 from allsight.models.detection.faster_rcnn import (
     FasterRCNNHead,
     FasterRCNNOutputs,
@@ -18,9 +16,8 @@ from allsight.models.detection.faster_rcnn import (
     faster_rcnn_narrow,
 )
 from allsight.models.instances.masks import MaskNet
+from allsight.models.instances.outlining import Outlined, outline, outlined_scenes
 from allsight.models.vision import Features, Vision
-from allsight.ops.boxes import clip
-from allsight.ops.masks import paste
 from allsight.scene import Frame, Scene, Vocabulary
 
 
@@ -29,10 +26,7 @@ class MaskRCNNOutputs(NamedTuple):
 
     Attributes:
         regions: of Faster R-CNN.
-        boxes: (B, K, 4) objects in the model's pixels, best first; a graph has as many as there may be, else K is as
-            many as the picture with most of them has. labels, scores: (B, K).
-        valid: (B, K) false where there were no more objects.
-        masks: (B, K, m, m) logits over each object's box.
+        boxes, labels, scores, valid, masks: see `Outlined`.
     """
 
     regions: FasterRCNNOutputs
@@ -46,8 +40,7 @@ class MaskRCNNOutputs(NamedTuple):
 class MaskRCNNHead(FasterRCNNHead):
     """Faster R-CNN whose forward goes on from regions to objects, to look at these once more for their masks.
 
-    Masks are made for the final boxes, not for proposals: fewer of them, and better placed (He et al. 2017, section
-    3.1). Boxes are learned as before; the mask branch learns from the same regions that show objects.
+    Boxes are learned as before; the mask branch learns from the same regions that show objects.
 
     Args:
         masks: the mask branch; its pooling reads the same levels as that of regions.
@@ -61,15 +54,8 @@ class MaskRCNNHead(FasterRCNNHead):
     def forward(self, features: Features, frames: Sequence[Frame]) -> MaskRCNNOutputs:  # type: ignore[override]
         """Propose, look at what was proposed, and outline what was found."""
         regions = super().forward(features, frames)
-        boxes, labels, scores = self.candidates(regions)
-        boxes = clip(boxes, frames[0].padded)
-        index, valid = survivors(boxes, scores, labels, self.selection.nms_iou, self.selection.most)
-        if not torch.compiler.is_compiling():  # a graph has one shape; else masks are made for what can be an answer
-            sure = (valid & (scores.gather(1, index) >= self.selection.score_threshold)).sum(1)
-            index, valid = (each[:, : int(sure.max())] for each in (index, valid))
-        boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
-        labels, scores = labels.gather(1, index), scores.gather(1, index)
-        return MaskRCNNOutputs(regions, boxes, labels, scores, valid, self.masks(self.levels(features), boxes, labels))
+        levels, size = self.levels(features), frames[0].padded
+        return MaskRCNNOutputs(regions, *outline(self.masks, levels, self.candidates(regions), self.selection, size))
 
     def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Return the terms of Faster R-CNN and "masks"."""
@@ -80,24 +66,7 @@ class MaskRCNNHead(FasterRCNNHead):
 
     def decode(self, outputs: MaskRCNNOutputs, frames: Sequence[Frame]) -> list[Scene]:  # type: ignore[override]
         """Return the objects of every picture with their masks, best first, in original pixels."""
-        sure = outputs.valid & (outputs.scores >= self.selection.score_threshold)
-        each = (outputs.boxes.float(), outputs.labels, outputs.scores.float(), outputs.masks.float().sigmoid(), sure)
-        return [self._scene(frame, *own) for frame, *own in zip(frames, *(x.cpu() for x in each), strict=True)]
-
-    def _scene(self, frame: Frame, boxes: Tensor, labels: Tensor, scores: Tensor, maps: Tensor, sure: Tensor) -> Scene:
-        """Return the objects of one picture (K, ...), those that are sure."""
-        boxes = boxes[sure] / torch.tensor(frame.scale[::-1] * 2)
-        masks = paste(maps[sure], boxes, frame.original)  # a map covers its whole box, also what is cut off now
-        boxes = clip(boxes, frame.original)
-        scene = Scene(
-            frame.original,
-            boxes=boxes,
-            labels=labels[sure],
-            scores=scores[sure],
-            masks=masks,
-            object_classes=self.classes,
-        )
-        return scene.keep((boxes[:, 2:] > boxes[:, :2]).all(1))
+        return outlined_scenes(Outlined(*outputs[1:]), frames, self.classes, self.selection)
 
 
 def mask_rcnn_fpn(

@@ -13,7 +13,7 @@ from allsight.scene import Scene
 
 
 class MaskNet(nn.Module):
-    """A small map of probabilities for every region, one for each class that it might show.
+    """A small map of probabilities for every region, one for each class that it might show, or one for all.
 
     Classes do not compete for a pixel: the map of the region's class is all that is judged and all that is used.
 
@@ -21,7 +21,8 @@ class MaskNet(nn.Module):
         pooling: regions to maps of one size.
         body: (R, C, output, output) to (R, D, m, m).
         last: 1x1 convolution to C + 1 maps of logits; the background's, which comes first, is never used and is there
-            because published weights have it.
+            because published weights have it. Or to one map, for whatever the region shows: where examples of a class
+            are few, outlines are learned from all of them (He et al. 2017, table 2b: nearly as good).
         matcher: which region answers for which object.
         samples: regions of a picture that are learned from, all of them objects.
     """
@@ -45,7 +46,7 @@ class MaskNet(nn.Module):
     def forward(self, levels: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
         """Levels, regions (B, K, 4) and their labels (B, K) to logits (B, K, m, m)."""
         every = self.last(self.body(self.pooling(levels, boxes)))
-        own = labels.flatten() + 1
+        own = labels.flatten() + 1 if self.last.out_channels > 1 else torch.zeros_like(labels).flatten()
         return every[torch.arange(len(every), device=every.device), own].unflatten(0, labels.shape)
 
     def loss(self, levels: Sequence[Tensor], boxes: Tensor, valid: Tensor, scenes: Sequence[Scene]) -> Tensor:

@@ -1,0 +1,84 @@
+"""The last step of detectors that outline: from many scored boxes to few objects, and a mask for each of these."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from allsight.models.detection.best import Selection, survivors
+from allsight.models.instances.masks import MaskNet
+from allsight.ops.boxes import clip
+from allsight.ops.masks import paste
+from allsight.scene import Frame, Scene, Vocabulary
+
+
+class Outlined(NamedTuple):
+    """Objects and their masks.
+
+    Attributes:
+        boxes: (B, K, 4) in the model's pixels, best first; a graph has as many as there may be, else K is as many as
+            the picture with most of them has. labels, scores: (B, K).
+        valid: (B, K) false where there were no more objects.
+        masks: (B, K, m, m) logits over each object's box.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
+    valid: Tensor
+    masks: Tensor
+
+
+def outline(
+    masks: MaskNet,
+    levels: Sequence[Tensor],
+    candidates: tuple[Tensor, Tensor, Tensor],
+    selection: Selection,
+    size: tuple[int, int],
+) -> Outlined:
+    """Choose objects from candidates and look at them once more for their masks.
+
+    Masks are made for the final boxes: fewer than proposals, and better placed (He et al. 2017, "Mask R-CNN", section
+    3.1).
+
+    Args:
+        masks: the mask branch. levels: the maps that it reads.
+        candidates: boxes (B, N, 4) in the model's pixels, labels (B, N) and scores (B, N).
+        selection: which of them stay.
+        size: (height, width) that boxes are cut at.
+    """
+    boxes, labels, scores = candidates
+    boxes = clip(boxes, size)
+    index, valid = survivors(boxes, scores, labels, selection.nms_iou, selection.most)
+    if not torch.compiler.is_compiling():  # a graph has one shape; else masks are made for what can be an answer
+        sure = (valid & (scores.gather(1, index) >= selection.score_threshold)).sum(1)
+        index, valid = (each[:, : int(sure.max())] for each in (index, valid))
+    boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
+    labels, scores = labels.gather(1, index), scores.gather(1, index)
+    return Outlined(boxes, labels, scores, valid, masks(levels, boxes, labels))
+
+
+def outlined_scenes(found: Outlined, frames: Sequence[Frame], classes: Vocabulary, selection: Selection) -> list[Scene]:
+    """Return the objects of every picture with their masks, best first, in original pixels."""
+    sure = found.valid & (found.scores >= selection.score_threshold)
+    each = (found.boxes.float(), found.labels, found.scores.float(), found.masks.float().sigmoid(), sure)
+    return [_scene(frame, classes, *own) for frame, *own in zip(frames, *(x.cpu() for x in each), strict=True)]
+
+
+def _scene(
+    frame: Frame, classes: Vocabulary, boxes: Tensor, labels: Tensor, scores: Tensor, maps: Tensor, sure: Tensor
+) -> Scene:
+    """Return the objects of one picture (K, ...), those that are sure."""
+    boxes = boxes[sure] / torch.tensor(frame.scale[::-1] * 2)
+    masks = paste(maps[sure], boxes, frame.original)  # a map covers its whole box, also what is cut off now
+    boxes = clip(boxes, frame.original)
+    scene = Scene(
+        frame.original,
+        boxes=boxes,
+        labels=labels[sure],
+        scores=scores[sure],
+        masks=masks,
+        object_classes=classes,
+    )
+    return scene.keep((boxes[:, 2:] > boxes[:, :2]).all(1))

@@ -1,0 +1,121 @@
+"""A one-stage detector that outlines what it finds (Fu et al. 2019, "RetinaMask")."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from allsight.layers.conv import DepthwiseSeparable
+from allsight.models.detection.best import Selection
+from allsight.models.detection.dense import DenseHead, DenseOutputs
+from allsight.models.detection.regions import RegionPooling
+from allsight.models.instances.masks import MaskNet
+from allsight.models.instances.outlining import Outlined, outline, outlined_scenes
+from allsight.models.vision import Features, Head
+from allsight.scene import Frame, Scene, Vocabulary
+
+JITTER = 0.15  # of a box's sides, the standard deviation of its shift and of the logarithm of its scale
+LOOKS = 2  # at every object, each with a jitter of its own
+
+
+class OutlinedDenseHead(Head):
+    """A dense head whose forward goes on from boxes to objects, to look at these once more for their masks.
+
+    Deviation: the mask branch learns from true boxes that are moved and scaled by chance, as found ones would be, and
+    not from those that the detector finds: one that has seen few pictures finds too few to learn from.
+
+    Args:
+        boxes: the detector. masks: the mask branch.
+        levels: names of the maps that it reads, finest first.
+    """
+
+    def __init__(self, *, boxes: DenseHead, masks: MaskNet, levels: Sequence[str]) -> None:
+        super().__init__()
+        self.boxes = boxes
+        self.masks = masks
+        self.levels = tuple(levels)
+        self.inputs = tuple(dict.fromkeys([*levels, *boxes.inputs]))
+
+    @property
+    def classes(self) -> Vocabulary:
+        """Names behind the labels."""
+        return self.boxes.classes
+
+    @property
+    def selection(self) -> Selection:
+        """Which of all pairs of an anchor and a class are the answer."""
+        return self.boxes.selection
+
+    @selection.setter
+    def selection(self, value: Selection) -> None:
+        self.boxes.selection = value
+
+    def forward(self, features: Features, frames: Sequence[Frame]) -> Outlined:
+        """Find, choose and outline; the raw answers of all anchors are too many to be handed on."""
+        candidates = self.boxes.candidates(self.boxes(features, frames))
+        return outline(self.masks, self._maps(features), candidates, self.selection, frames[0].padded)
+
+    def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Return the terms of the dense head and "masks"."""
+        boxes, valid = jittered_boxes(scenes, features[self.levels[0]].device)
+        terms = self.criterion(self.boxes(features, frames), frames, scenes)
+        return {**terms, "masks": self.masks.loss(self._maps(features), boxes, valid, scenes)}
+
+    def criterion(self, outputs: DenseOutputs, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Return the terms of the dense head, from its own answers at all anchors."""
+        return self.boxes.criterion(outputs, frames, scenes)
+
+    def decode(self, outputs: Outlined, frames: Sequence[Frame]) -> list[Scene]:
+        """Return the objects of every picture with their masks, best first, in original pixels."""
+        return outlined_scenes(outputs, frames, self.classes, self.selection)
+
+    def _maps(self, features: Features) -> list[Tensor]:
+        return [features[name] for name in self.levels]
+
+
+def jittered_boxes(scenes: Sequence[Scene], device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Return the boxes of outlined objects, moved and scaled by chance, and which of them are there.
+
+    Args:
+        scenes: the truth; crowds are left out.
+
+    Returns:
+        boxes (B, N, 4), valid (B, N).
+    """
+    rows = []
+    for scene in scenes:
+        boxes = torch.zeros(0, 4) if scene.boxes is None or scene.masks is None else scene.boxes.float()
+        boxes = boxes if scene.crowd is None or not len(boxes) else boxes[~scene.crowd]
+        boxes = boxes.repeat(LOOKS, 1)
+        centre, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        shift, scale = JITTER * torch.randn(2, len(boxes), 2)
+        centre, sides = centre + shift * sides / 2, sides * scale.exp()
+        rows.append(torch.cat([centre - sides / 2, centre + sides / 2], dim=1))
+    valid = [torch.ones(len(row), dtype=torch.bool) for row in rows]
+    return pad_sequence(rows, batch_first=True).to(device), pad_sequence(valid, batch_first=True).to(device)
+
+
+def narrow_masks(strides: Sequence[int], channels: int, width: int = 32) -> MaskNet:
+    """Return a mask branch for two cores: 14 x 14 cells, two depthwise separable convolutions, one map for all classes.
+
+    Args:
+        strides: of the levels that it reads. channels: of them. width: of the branch.
+    """
+    body = nn.Sequential(
+        DepthwiseSeparable(channels, width),
+        nn.ReLU(),
+        DepthwiseSeparable(width, width),
+        nn.ReLU(),
+        nn.ConvTranspose2d(width, width, 2, stride=2),
+        nn.ReLU(),
+    )
+    # Pictures of 288 pixels show objects at well under half the size of those of 800, for which 224 was chosen.
+    pooling = RegionPooling(strides, output=14, canonical_side=112.0)
+    net = MaskNet(pooling=pooling, body=body, last=nn.Conv2d(width, 1, 1), samples=32)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return net
