@@ -9,23 +9,29 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from allsight.backbones.efficientnet_lite import efficientnet_lite0
 from allsight.cli.targets import samples
+from allsight.data.digits import TASKS, DigitSet
 from allsight.data.formats import open_dataset
+from allsight.data.idx import read_idx
 from allsight.data.pictures import read_picture, resize
 from allsight.draw import beside, contact_sheet, draw
 from allsight.errors import AllsightError
 from allsight.files import atomic
+from allsight.hub import load as load_model
 from allsight.models.explanations import class_activation_map, grad_cam, tag
 from allsight.models.vision import Vision
 from allsight.predict import Predictor, load
 
 FOLDER = Path(__file__).parent / "pictures"
 LIMIT = 150_000  # bytes
+ENLARGED = 126  # pixels of a side of a digit's picture
+FRAME = (240, 228, 66)
 Maker = Callable[[Path], Tensor]
 
 
@@ -58,7 +64,32 @@ def explanations(data: Path) -> Tensor:
     return contact_sheet([picture, *heats], ["photograph", "class activation map", "grad-CAM on c5"], cell=360)
 
 
-MAKERS: dict[str, Maker] = {"seen": seen, "cells": cells, "explanations": explanations}
+def looks(data: Path) -> Tensor:
+    """Return digits of the test set and, framed on them and beside them, what a spatial transformer looks at.
+
+    The model is `allsight train digits ../shared/data/mnist --task rts --transformers 1 --out runs/digits`.
+    """
+    net = load_model(Path("runs/digits")).system.eval()
+    digits = DigitSet(read_idx(data / "mnist", "test"), TASKS["rts"])
+    batch = digits.collate([digits[0, i] for i in range(12)])
+    with torch.inference_mode():
+        (look,) = net(batch.pictures).looks
+    cells = []
+    for picture, seen, grid in zip(batch.pictures, look.pictures, look.grid, strict=True):
+        frame = torch.cat([grid[0], grid[:, -1], grid[-1].flip(0), grid[:, 0].flip(0)])
+        saw = (seen * 255).round().to(torch.uint8).expand(3, -1, -1)
+        cells.append(torch.cat([_framed(picture, frame, ENLARGED), resize(saw, (ENLARGED, ENLARGED))], dim=2))
+    return contact_sheet(cells, [""] * len(cells), columns=4, cell=2 * ENLARGED)
+
+
+MAKERS: dict[str, Maker] = {"seen": seen, "cells": cells, "explanations": explanations, "looks": looks}
+
+
+def _framed(picture: Tensor, border: Tensor, side: int) -> Tensor:
+    """Return a picture, enlarged, with a closed line through places (P, 2) in [-1, 1], x first."""
+    image = Image.fromarray(resize(picture, (side, side)).permute(1, 2, 0).contiguous().numpy())
+    ImageDraw.Draw(image).line([tuple(xy) for xy in ((border + 1) / 2 * side).tolist()], fill=FRAME, width=2)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _answers(see: Predictor, paths: list[Path], *, cell: int) -> Tensor:

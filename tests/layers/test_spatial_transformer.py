@@ -84,3 +84,14 @@ def test_it_starts_by_changing_nothing_and_can_learn(name: TransformationName, p
 def test_outside_lies_zero(picture: torch.Tensor) -> None:
     away = grids.attention(torch.tensor([[1.0, 3.0, 0.0]], dtype=torch.float64), (5, 7))
     assert sample(picture, away).abs().max() == 0
+
+
+def test_places_are_told_in_float32_whatever_the_precision_around() -> None:
+    size = (5, 7)
+    look = SpatialTransformer(
+        localisation=nn.Flatten(), width=35, transformation=transformation("affine", size), size=size
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = look(torch.rand(2, 1, *size, dtype=torch.bfloat16))
+    assert {part.dtype for part in seen} == {torch.float32}
+    torch.testing.assert_close(seen.grid, grids.affine(torch.tensor([[1.0, 0, 0, 0, 1, 0]]).expand(2, -1), size))

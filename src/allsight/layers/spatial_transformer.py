@@ -1,6 +1,7 @@
 """A spatial transformer: a module that looks where it wants to (Jaderberg et al. 2015)."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Literal, NamedTuple
 
 import torch
@@ -96,6 +97,10 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, pictures: Tensor) -> Transformed:
         """Look at pictures (B, C, H, W)."""
-        theta = self.parameters_of(self.localisation(pictures))
-        grid = self.transformation(theta, self.size)
-        return Transformed(grids.sample(pictures, grid), theta, grid)
+        found = self.localisation(pictures)
+        device = pictures.device.type
+        # In bfloat16 a place could be told to a hundredth of the picture only. (Graphs take no such context.)
+        with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext():
+            theta = self.parameters_of(found.to(self.parameters_of.weight.dtype))
+            grid = self.transformation(theta, self.size)
+            return Transformed(grids.sample(pictures.to(grid.dtype), grid), theta, grid)

@@ -44,6 +44,8 @@ class Digits:
     """Factor on the learning rate for the transformers, which easily run away."""
     weight_decay: float = 0.01
     """Of AdamW."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    """Of the forward pass in training; places are computed in float32 in any case."""
     seed: int = 0
     """Of initial weights, order and distortions."""
     checkpoint_seconds: float = 60.0
@@ -83,6 +85,7 @@ class Digits:
             config = FitConfig(
                 epochs=self.epochs,
                 batch_size=self.batch_size,
+                precision=self.precision,
                 clip_norm=1.0,
                 warmup=100,
                 seed=self.seed,
