@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-Pair = tuple[int, int]
+Pair = tuple[int, ...]
 
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, *, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Tensor:
