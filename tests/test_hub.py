@@ -68,7 +68,8 @@ def test_half_precision_halves_the_file_and_hardly_changes_the_answer(saved, tmp
 
 
 def test_what_a_package_carries_is_left_out_and_found_again(tmp_path):
-    spec = Spec("everyday", {"classes": Spec("vocabulary", {"names": ["cat"]}), "channels": 32, "depth": 1})
+    names = Spec("vocabulary", {"names": ["cat"]})
+    spec = Spec("everyday", {"classes": names, "parts": ["tags", "objects"], "channels": 32, "depth": 1})
     model = Model(spec.build().eval(), spec, Preprocessing(64), left_out=("trunk.", "heads.tags."))
     folder = model.save(tmp_path / "small", half=False)
     assert (folder / "model.safetensors").stat().st_size < 1_000_000

@@ -50,7 +50,7 @@ class _Focal(torch.autograd.Function):
         return cross_entropy.mul_(focus)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         """Return the gradient by the logits."""
         (slope,) = ctx.saved_tensors
         return gradients[0] * slope, None, None

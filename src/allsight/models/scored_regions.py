@@ -34,8 +34,8 @@ class ScoredRegionHead(RegionHead):
         scenes = []
         for logits, frame in zip(outputs.logits, frames, strict=True):
             regions, scores = most_probable(logits.float(), frame)
-            fields = {"regions": regions.cpu(), "region_scores": scores.cpu(), "region_classes": self.classes}
-            scenes.append(Scene(frame.original, **fields))
+            regions, scores = regions.cpu(), scores.cpu()
+            scenes.append(Scene(frame.original, regions=regions, region_scores=scores, region_classes=self.classes))
         return scenes
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from allsight.recipes.job import Job
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Everyday(ObjectSettings):
     """All heads on a trunk that is not trained at all, so that the same pass still names ImageNet's classes.
 
@@ -23,7 +23,7 @@ class Everyday(ObjectSettings):
     """
 
     parts: tuple[Literal["tags", "objects", "masks", "regions"], ...] = ("tags", "objects", "masks", "regions")
-    """What the model answers with; masks are those of the objects."""
+    """What the model answers with, as far as the data teach it; masks are those of the objects."""
     frozen: bool = True
     views: int = 16
     steps: int = 3000
@@ -74,8 +74,10 @@ class Everyday(ObjectSettings):
         def names(classes: Sequence[str]) -> Spec:
             return Spec("vocabulary", {"names": list(classes)})
 
-        arguments = {"classes": names(tuple(train.object_classes or ())), "parts": list(self.parts)}
-        if "regions" in self.parts and train.region_classes is not None:
+        lacking = {"masks": all(example.outlines is None for example in train), "regions": not train.region_classes}
+        parts = [part for part in self.parts if not lacking.get(part)]
+        arguments = {"classes": names(tuple(train.object_classes or ())), "parts": parts}
+        if "regions" in parts and train.region_classes is not None:
             groups = {name: group for name, group in COCO_GROUPS.items() if group in train.region_classes}
             arguments |= {"region_classes": names(tuple(train.region_classes)), "groups": groups}
         spec = Spec("everyday", arguments)

@@ -58,11 +58,13 @@ def checked(parts: dict[str, Dataset], path: Path) -> tuple[Dataset, Dataset, li
     """Return train and val without what cannot be used, and what the doctor has to say about them.
 
     Raises:
-        TrainingError: they cannot be learned from; `path` is named.
+        TrainingError: they cannot be learned from or judged by; `path` is named.
     """
     report = check(parts)
     if report.fatal:
         raise TrainingError(f"{path}: {report.fatal[0]}")
+    if not len(report.datasets["val"]):  # now, not after the first epochs
+        raise TrainingError(f"{path}: has no usable picture to be judged by; give it a val split, or more pictures")
     return report.datasets["train"], report.datasets["val"], report.lines(each=3)
 
 

@@ -10,7 +10,7 @@ from allsight.models.detection.best import Selection, survivors
 from allsight.models.instances.masks import MaskNet
 from allsight.ops.boxes import clip
 from allsight.ops.masks import paste
-from allsight.scene import Frame, Scene, Vocabulary
+from allsight.scene import Frame, Masks, Scene, Vocabulary
 
 
 class Outlined(NamedTuple):
@@ -20,7 +20,7 @@ class Outlined(NamedTuple):
         boxes: (B, K, 4) in the model's pixels, best first; a graph has as many as there may be, else K is as many as
             the picture with most of them has. labels, scores: (B, K).
         valid: (B, K) false where there were no more objects.
-        masks: (B, K, m, m) logits over each object's box.
+        masks: (B, M, m, m) logits over the boxes of the best M objects, of all K if there are no more.
     """
 
     boxes: Tensor
@@ -36,6 +36,7 @@ def outline(
     candidates: tuple[Tensor, Tensor, Tensor],
     selection: Selection,
     size: tuple[int, int],
+    outlined: int | None = None,
 ) -> Outlined:
     """Choose objects from candidates and look at them once more for their masks.
 
@@ -47,6 +48,7 @@ def outline(
         candidates: boxes (B, N, 4) in the model's pixels, labels (B, N) and scores (B, N).
         selection: which of them stay.
         size: (height, width) that boxes are cut at.
+        outlined: so many of them get a mask, the best; None for all.
     """
     boxes, labels, scores = candidates
     boxes = clip(boxes, size)
@@ -56,7 +58,7 @@ def outline(
         index, valid = (each[:, : int(sure.max())] for each in (index, valid))
     boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
     labels, scores = labels.gather(1, index), scores.gather(1, index)
-    return Outlined(boxes, labels, scores, valid, masks(levels, boxes, labels))
+    return Outlined(boxes, labels, scores, valid, masks(levels, boxes[:, :outlined], labels[:, :outlined]))
 
 
 def outlined_scenes(found: Outlined, frames: Sequence[Frame], classes: Vocabulary, selection: Selection) -> list[Scene]:
@@ -69,9 +71,11 @@ def outlined_scenes(found: Outlined, frames: Sequence[Frame], classes: Vocabular
 def _scene(
     frame: Frame, classes: Vocabulary, boxes: Tensor, labels: Tensor, scores: Tensor, maps: Tensor, sure: Tensor
 ) -> Scene:
-    """Return the objects of one picture (K, ...), those that are sure."""
+    """Return the objects of one picture (K, ...), those that are sure; they come first, as the best do."""
     boxes = boxes[sure] / torch.tensor(frame.scale[::-1] * 2)
-    masks = paste(maps[sure], boxes, frame.original)  # a map covers its whole box, also what is cut off now
+    maps = maps[sure[: len(maps)]]
+    masks = paste(maps, boxes[: len(maps)], frame.original)  # a map covers its whole box, also what is cut off now
+    masks = Masks.cat([masks, Masks.blank(len(boxes) - len(maps), frame.original)])
     boxes = clip(boxes, frame.original)
     scene = Scene(
         frame.original,

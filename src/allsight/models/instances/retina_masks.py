@@ -28,10 +28,13 @@ class OutlinedDenseHead(Head):
     Args:
         boxes: the detector. masks: the mask branch.
         levels: names of the maps that it reads, finest first.
+        outlined: so many objects of a picture get a mask, the best; a hundred candidates of little score would take as
+            long as all else.
     """
 
-    def __init__(self, *, boxes: DenseHead, masks: MaskNet, levels: Sequence[str]) -> None:
+    def __init__(self, *, boxes: DenseHead, masks: MaskNet, levels: Sequence[str], outlined: int = 30) -> None:
         super().__init__()
+        self.outlined = outlined
         self.boxes = boxes
         self.masks = masks
         self.levels = tuple(levels)
@@ -54,7 +57,8 @@ class OutlinedDenseHead(Head):
     def forward(self, features: Features, frames: Sequence[Frame]) -> Outlined:
         """Find, choose and outline; the raw answers of all anchors are too many to be handed on."""
         candidates = self.boxes.candidates(self.boxes(features, frames))
-        return outline(self.masks, self._maps(features), candidates, self.selection, frames[0].padded)
+        size = frames[0].padded
+        return outline(self.masks, self._maps(features), candidates, self.selection, size, self.outlined)
 
     def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Return the terms of the dense head and "masks"."""
