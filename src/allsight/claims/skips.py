@@ -16,8 +16,8 @@ RATES: dict[Architecture, float] = {
     "fcn8s": 0.01,
     "fcn16s": 0.01,
     "fcn32s": 0.03,
-    "unet": 0.01,
-    "unet_without_skips": 0.01,
+    "unet": 0.03,
+    "unet_without_skips": 0.003,
 }
 
 
