@@ -71,10 +71,12 @@ class StillLifes:
         from allsight.data.loading import TrainingSet, collate
         from allsight.data.still_lifes import SOLIDS, SURFACES, still_lifes
         from allsight.hub import Model, Preprocessing, Spec
+        from allsight.predict import Predictor
+        from allsight.predict.evaluate import answers
         from allsight.recipes.card import card_of
         from allsight.recipes.job import Job, Stage
-        from allsight.recipes.parts import judged
         from allsight.recipes.trunks import trunk_specs
+        from allsight.scene import Scene
         from allsight.training import FitConfig, parameter_groups
 
         size = (self.longest * 3 // 4, self.longest)
@@ -106,8 +108,10 @@ class StillLifes:
             return {"adamw": torch.optim.AdamW(groups)}, config
 
         def scores(learner: "torch.nn.Module") -> dict[str, float]:
-            said = judged(model, system, val)
-            return everything_scores(said.truths, said.predictions, self.heads)
+            said = answers(Predictor(model, precision="float32"), val)
+            pairs = [(example.annotation, scene) for example, scene in said if isinstance(scene, Scene)]
+            truths, predictions = zip(*pairs, strict=True)
+            return everything_scores(truths, predictions, self.heads)
 
         return Job(
             model=model,
