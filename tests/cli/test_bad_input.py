@@ -51,6 +51,17 @@ def broken_link(path: Path) -> Path:
     return path
 
 
+def endless_link(path: Path) -> Path:
+    path.symlink_to(path.name)
+    return path
+
+
+def pipe(path: Path) -> Path:
+    """What nobody writes to, so that reading it would wait for ever."""
+    os.mkfifo(path)
+    return path
+
+
 BAD = {
     not_a_picture: "not a picture",
     truncated: "truncated",
@@ -58,6 +69,8 @@ BAD = {
     bomb: "million pixels",
     missing: "does not exist",
     broken_link: "does not exist",
+    endless_link: "cannot be read (Too many levels of symbolic links)",
+    pipe: "is a pipe or a device",
 }
 
 
@@ -134,6 +147,20 @@ def test_no_permission(process, detector, tmp_path):
         pytest.skip("root that may not give up its rights reads everything")
     assert result.code == 2
     assert "a.png: may not be read" in result.one_line()
+
+
+def test_a_folder_that_may_not_be_looked_into(process, detector, tmp_path):
+    make_picture(tmp_path / "in" / "a.png")
+    make_picture(tmp_path / "in" / "closed" / "b.png")
+    (tmp_path / "in" / "closed").chmod(0)
+    root = os.access(tmp_path / "in" / "closed", os.R_OK)
+    result = process("see", "in", "--model", detector, **({"preexec_fn": without_rights} if root else {}))
+    (tmp_path / "in" / "closed").chmod(0o700)
+    if result.code == 99:
+        pytest.skip("root that may not give up its rights reads everything")
+    assert result.code == 1
+    assert "in/closed: may not be read" in result.one_line()
+    assert (tmp_path / "seen" / "a.jpg").is_file()
 
 
 def test_no_permission_to_write(process, detector, tmp_path):

@@ -178,3 +178,27 @@ def test_keypoints_and_captions_survive_writing(shared_data: Path, tmp_path: Pat
     captions = read_coco(shared_data / "coco_mini", "train2017").subset(range(3), split="val")
     write_coco(captions, tmp_path)
     assert [e.scene.captions for e in read_coco(tmp_path, "val")] == [e.scene.captions for e in captions]
+
+
+def test_an_outline_that_cannot_be_drawn_is_told(tmp_path: Path) -> None:
+    save_picture(tmp_path / "train" / "1.png")
+    outlines = ([[1, 2, 3]], {"size": [5, 5], "counts": "zz"}, [[float("nan"), 2, 3, 4, 5, 6]], [], None)
+    write(tmp_path, [image(1)], [box(i, [1, 1, 9, 9], segmentation=each) for i, each in enumerate(outlines)])
+    dataset = read_coco(tmp_path, "train")
+    assert len(dataset[0].annotation) == len(outlines)
+    assert [problem.kind for problem in dataset.problems] == ["broken outline"] * 3
+    assert all(problem.severity == "warning" and str(INSTANCES) in problem.path for problem in dataset.problems)
+
+
+@pytest.mark.parametrize(
+    ("categories", "told"),
+    [
+        ([{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}], "the id 1 stands twice"),
+        ([{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}], "the name 'cat' stands twice"),
+    ],
+)
+def test_classes_that_stand_twice(categories: list[Any], told: str, tmp_path: Path) -> None:
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps({"images": [], "annotations": [], "categories": categories}))
+    with pytest.raises(AnnotationError, match=f"train.json: {told}"):
+        read_coco(path)

@@ -342,3 +342,9 @@ def test_real_data(shared_data: Path) -> None:
                 shared += 1
                 assert same.float().mean() > 0.9, name
     assert shared > 20
+
+
+def test_a_broken_description_is_no_folder_per_class(made: Path) -> None:
+    (made / "config.yaml").write_text("classes: [sky\ntrain: {")
+    with pytest.raises(AnnotationError, match=r"config\.yaml: is not valid YAML"):
+        open_dataset(made)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from allsight.data.formats import open_dataset
 from allsight.data.yolo import read_yolo, yolo_splits
 from allsight.errors import AnnotationError
 
@@ -137,3 +138,19 @@ def test_coco256_outlines_lie_in_the_boxes_of_the_other_file(shared_data: Path) 
         if len(other.boxes):
             close += int((torch.cdist(scene.boxes, other.boxes, p=torch.inf).amin(1) < 5).sum())
     assert close > 0.9 * total
+
+
+@pytest.mark.parametrize(
+    ("yaml", "told"),
+    [
+        ("train: [images\nnames: {", "is not valid YAML"),
+        ("- cat\n- dog\n", "does not map names to values"),
+        ("names: [cat]\n", "has no split"),
+        ("train: images/train\n", "`names` is no list of classes"),
+        ("train: images/train\nnames: [cat, cat]\n", "the name 'cat' stands twice"),
+    ],
+)
+def test_a_broken_description_is_no_folder_per_class(yaml: str, told: str, tmp_path: Path) -> None:
+    make(tmp_path, {"a": "0 0.5 0.5 0.5 0.5\n"}, yaml)
+    with pytest.raises(AnnotationError, match=f"data.yaml: .*{told}"):
+        open_dataset(tmp_path)

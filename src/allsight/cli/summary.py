@@ -22,7 +22,7 @@ class Summary:
 
     def __init__(self) -> None:
         self.pictures = 0
-        self.lines: list[tuple[str, str]] = []
+        self.lines: list[tuple[Path, str]] = []
         self.objects: Counter[str] = Counter()
         self.pictures_with: Counter[str] = Counter()
         self.tagged: Counter[str] = Counter()
@@ -41,13 +41,16 @@ class Summary:
         regions = region_shares(scene)
         self.regions |= {name: self.regions.get(name, 0.0) + share for name, share in regions.items()}
         if len(self.lines) <= FEW:
-            self.lines.append((path.name, (OUTSIDE if unknown else "") + sentence(names, tags, regions)))
+            self.lines.append((path, (OUTSIDE if unknown else "") + sentence(names, tags, regions)))
 
     def show(self) -> None:
         """Print it."""
         if self.pictures <= FEW:
-            width = max(len(name) for name, _ in self.lines)
-            show(*(f"{name:<{width}}  {words}" for name, words in self.lines))
+            names = [path.name for path, _ in self.lines]
+            if len(set(names)) < len(names):  # of several folders: say which
+                names = [str(path) for path, _ in self.lines]
+            width = max(map(len, names))
+            show(*(f"{name:<{width}}  {words}" for name, (_, words) in zip(names, self.lines, strict=True)))
             return
         if self.objects:
             made = table(("class", ">objects", ">pictures"))

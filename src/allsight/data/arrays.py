@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from allsight.data.assemble import classes_of
 from allsight.data.dataset import Dataset, Example, Problem
 from allsight.errors import AnnotationError
 from allsight.files import atomic
-from allsight.scene import Scene, Vocabulary
+from allsight.scene import Scene
 
 
 def array_splits(root: str | Path) -> dict[str, Path]:
@@ -33,7 +34,7 @@ def read_arrays(root: str | Path, split: str = "") -> Dataset:
         raise AnnotationError(f"{root}: has no arrays {split!r}; there are: {', '.join(files) or 'none'}")
     file = files[split] if split else next(iter(files.values()))
     images, labels, names = _load(file)
-    classes = Vocabulary(names)
+    classes = classes_of(file, names)
     pictures = torch.from_numpy(images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=3))
     pictures = pictures.permute(0, 3, 1, 2).contiguous()
     one_hot = torch.eye(len(classes))

@@ -11,7 +11,7 @@ Every reader of boxes fills a `Table` and hands it to `assemble`, so all formats
 - A picture that is missing, cannot be read or is not of the size that the file says: the example is dropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import torch
 
 from allsight.data.dataset import Example, Problem, Severity
 from allsight.data.pictures import picture_size
-from allsight.errors import PictureError
+from allsight.errors import AnnotationError, PictureError
 from allsight.scene import Scene, Vocabulary
 
 LEAST_SIDE = 0.01
@@ -55,6 +55,18 @@ class Table:
     outlines: list[Any] | None = None
     pictures: dict[str, list[Any]] = field(default_factory=dict)
     where: list[str] = field(default_factory=list)
+
+
+def classes_of(file: Path, names: Iterable[str], ids: Iterable[int] = ()) -> Vocabulary:
+    """Return the vocabulary that a file lists.
+
+    Raises:
+        AnnotationError: a name or an id stands twice; the file is named.
+    """
+    try:
+        return Vocabulary(tuple(names), tuple(ids))
+    except AnnotationError as error:
+        raise AnnotationError(f"{file}: {error}") from None
 
 
 def measured(path: Path, said: tuple[int, int] | None, problems: list[Problem]) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from allsight.data.assemble import Table, assemble, measured
+from allsight.data.assemble import Table, assemble, classes_of, measured
 from allsight.data.copying import copy_pictures, put_text
 from allsight.data.dataset import Dataset, Problem
 from allsight.errors import AnnotationError
@@ -91,10 +91,10 @@ def load_coco(file: Path) -> dict[str, Any]:
 def category_vocabularies(categories: Any, file: Path) -> tuple[Vocabulary, Vocabulary | None]:
     """Return the classes of a COCO file by its sparse ids, and the names of their keypoints, if they have any."""
     try:
-        ranked = sorted({int(c["id"]): c for c in categories}.items())
-        points = next((tuple(c["keypoints"]) for _, c in ranked if c.get("keypoints")), None)
-        classes = Vocabulary(tuple(str(c["name"]) for _, c in ranked), tuple(number for number, _ in ranked))
-        return classes, None if points is None else Vocabulary(points)
+        ranked = sorted({(int(c["id"]), str(c["name"])) for c in categories})
+        points = next((tuple(c["keypoints"]) for c in categories if c.get("keypoints")), None)
+        classes = classes_of(file, (name for _, name in ranked), (number for number, _ in ranked))
+        return classes, None if points is None else classes_of(file, points)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise AnnotationError(f"{file}: its categories are not as COCO has them ({error!r}); export it again") from None
 
@@ -171,7 +171,11 @@ def _add_annotations(
         table.classes.append(names.get(number, f"id {number}"))
         crowd.append(is_crowd)
         area.append(size)
-        outlines.append(_outline(item.get("segmentation"), table.sizes[owner]))
+        written = item.get("segmentation")
+        outlines.append(_outline(written, table.sizes[owner]))
+        if written and outlines[-1] is None:
+            text = f"the outline of annotation {item.get('id')} cannot be drawn on its picture; only its box is kept"
+            problems.append(Problem("broken outline", str(file), text, "warning", picture=str(table.paths[owner])))
         points.append(place)
     table.columns = {"crowd": crowd, "area": area}
     if any(outline is not None for outline in outlines):

@@ -94,6 +94,8 @@ def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
         PictureError: as `read_picture`.
     """
     name = "a picture in memory" if isinstance(source, bytes) else str(source)
+    if not isinstance(source, bytes) and _never_ends(source):
+        raise PictureError(f"{name}: is a pipe or a device; save its picture as a file")
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
             if image.width * image.height > PIXEL_LIMIT:
@@ -116,8 +118,15 @@ def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
         raise PictureError(f"{name}: does not fit into memory; scale it down") from None
     # Pillow's decoders raise all of these on broken files.
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # from the system, not from a decoder
+            raise PictureError(f"{name}: cannot be read ({error.strerror}); check path and disk") from None
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PictureError(f"{name}: is damaged or truncated ({reason}); copy it again or leave it out") from None
+
+
+def _never_ends(source: str | Path) -> bool:
+    """Whether reading may wait for ever: a named pipe, a socket, a device."""
+    return os.path.exists(source) and not (os.path.isfile(source) or os.path.isdir(source))
 
 
 def _what_instead(source: str | Path | bytes) -> str:
@@ -163,8 +172,9 @@ def _grey(values: np.ndarray) -> Image.Image:
 def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
     """Return the pictures that files, folders and globs name, each once, in a stable order.
 
-    A folder gives all pictures in it and below, sorted, hidden ones left out. A file that is named itself is always
-    kept, whatever its suffix and even if it does not exist: reading it says what is wrong, and the others go on.
+    A folder gives all pictures in it and below, sorted, hidden ones left out; links to folders are not followed. A file
+    that is named itself is always kept, whatever its suffix and even if it does not exist, and so is a folder that may
+    not be looked into: reading it says what is wrong, and the others go on.
 
     Raises:
         PictureError: a folder or a glob without any picture.
@@ -188,8 +198,12 @@ def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _pictures_below(folder: str | Path) -> list[Path]:
-    found = []
-    for parent, folders, files in os.walk(folder):
+    found: list[Path] = []
+
+    def closed(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    for parent, folders, files in os.walk(folder, onerror=closed):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         pictures = (n for n in files if os.path.splitext(n)[1].lower() in PICTURE_SUFFIXES and not n.startswith("."))
         found += [Path(parent, name) for name in sorted(pictures)]

@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from allsight.data.assemble import measured
+from allsight.data.assemble import classes_of, measured
 from allsight.data.copying import copy_pictures, put_text
 from allsight.data.dataset import Dataset, Example, Problem
 from allsight.data.label_maps import MOST_CLASSES, UNNAMED, Codes, LabelMap, palette_of, wrong_size
@@ -61,14 +61,18 @@ def _described(config: dict[str, Any]) -> list[str]:
 
 
 def _config(root: Path) -> dict[str, Any] | None:
-    """Return what the YAML file says, or None if there is none that describes label maps."""
+    """Return what the YAML file says, or None if there is none that describes label maps.
+
+    Raises:
+        AnnotationError: there is one that cannot be read.
+    """
     file = root if root.suffix.lower() in (".yaml", ".yml") else root / CONFIG
     if not file.is_file():
         return None
     try:
         value = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeError):
-        return None
+    except (yaml.YAMLError, OSError, UnicodeError) as error:
+        raise AnnotationError(f"{file}: is not valid YAML ({' '.join(str(error).split())}); mend it") from None
     if not isinstance(value, dict) or not _described(value):
         return None
     return {**value, "home": file.parent}
@@ -82,8 +86,8 @@ def read_regions(root: str | Path, split: str = "train") -> Dataset:
         split: one of `region_splits(root)`.
 
     Raises:
-        AnnotationError: no such split, or classes that cannot be read. A map that is missing or of another size than
-            its picture is a problem only.
+        AnnotationError: no such split, or a file or classes that cannot be read. A map that is missing or of another
+            size than its picture is a problem only.
     """
     root = Path(root)
     there = region_splits(root)
@@ -124,7 +128,7 @@ def _codes(config: dict[str, Any], file: Path) -> Codes:
     kept = [(number, name) for number, name in ranked if number not in ignored]
     if not 0 < len(kept) <= MOST_CLASSES:
         raise AnnotationError(f"{file}: names {len(kept)} classes; give 1 to {MOST_CLASSES} as `classes: {{0: sky}}`")
-    classes = Vocabulary(tuple(name for _, name in kept), tuple(number for number, _ in kept))
+    classes = classes_of(file, (name for _, name in kept), (number for number, _ in kept))
     return Codes(classes, tuple(ignored), palette)
 
 

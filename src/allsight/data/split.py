@@ -56,7 +56,7 @@ def split(dataset: Dataset, fractions: Mapping[str, float], seed: int, *, strati
     Raises:
         AnnotationError: fractions that are not positive.
     """
-    if not fractions or min(fractions.values()) <= 0:
+    if not fractions or not all(0 < share < float("inf") for share in fractions.values()):
         raise AnnotationError(f"{dataset.name}: shares of a split must be positive, not {dict(fractions)}")
     shares = np.array(list(fractions.values())) / sum(fractions.values())
     generator = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ last one; there, 1 is subtracted from xmin and ymin. We write the first form.
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from allsight.data.assemble import Table, assemble, measured
+from allsight.data.assemble import Table, assemble, classes_of, measured
 from allsight.data.copying import copy_pictures, put_text
 from allsight.data.dataset import Dataset, Problem
 from allsight.data.pictures import PICTURE_SUFFIXES
@@ -84,7 +84,11 @@ def _class_list(root: Path) -> Vocabulary | None:
     path = root / "classes.txt"
     if not path.is_file():
         return None
-    return Vocabulary(tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise AnnotationError(f"{path}: is not readable text ({type(error).__name__}); save it as UTF-8") from None
+    return classes_of(path, (line.strip() for line in lines if line.strip()))
 
 
 def _pictures(root: Path) -> dict[str, Path]:

@@ -12,20 +12,22 @@ from typing import Any
 
 import yaml
 
-from allsight.data.assemble import Table, assemble, measured
+from allsight.data.assemble import Table, assemble, classes_of, measured
 from allsight.data.copying import copy_pictures, put_text
 from allsight.data.dataset import Dataset, Example, Problem
 from allsight.data.pictures import PICTURE_SUFFIXES, find_pictures
 from allsight.errors import AnnotationError, PictureError
 from allsight.scene import Vocabulary
 
+CONFIG = "data.yaml"
 _SPLITS = ("train", "val", "valid", "test")
 
 
 def yolo_config(root: str | Path) -> Path | None:
     """Return the YAML file that describes a YOLO data set: itself, in the folder or in a folder below; None if none.
 
-    Where boxes and outlines of the same pictures lie side by side, `object_detection` is preferred.
+    Where boxes and outlines of the same pictures lie side by side, `object_detection` is preferred. A `data.yaml` that
+    cannot be read is returned too: reading it says what is wrong.
     """
     root = Path(root)
     if root.is_file():
@@ -38,15 +40,23 @@ def yolo_config(root: str | Path) -> Path | None:
             continue
         if isinstance(value, dict) and "names" in value and any(split in value for split in _SPLITS):
             return path
-    return None
+    usual = root / CONFIG
+    return usual if usual.is_file() else None
 
 
 def yolo_splits(root: str | Path) -> list[str]:
-    """Return the names of the splits, empty if this is no YOLO data set."""
+    """Return the names of the splits, empty if this is no YOLO data set.
+
+    Raises:
+        AnnotationError: there is a `data.yaml`, but it is broken or names no split.
+    """
     file = yolo_config(root)
     if file is None:
         return []
-    return [split for split in _SPLITS if _load(file).get(split)]
+    found = [split for split in _SPLITS if _load(file).get(split)]
+    if not found and file.name == CONFIG:
+        raise AnnotationError(f"{file}: has no split; write for instance `train: images/train`")
+    return found
 
 
 def read_yolo(root: str | Path, split: str = "train") -> Dataset:
@@ -111,7 +121,7 @@ def _classes(config: dict[str, Any], file: Path) -> Vocabulary:
         ranked = sorted((int(number), str(name)) for number, name in numbered)
     except (TypeError, ValueError):
         raise AnnotationError(f"{file}: `names` is no list of classes; write `names: [cat, dog]`") from None
-    return Vocabulary(tuple(name for _, name in ranked), tuple(number for number, _ in ranked))
+    return classes_of(file, (name for _, name in ranked), (number for number, _ in ranked))
 
 
 def _pictures(config: dict[str, Any], file: Path, split: str, problems: list[Problem]) -> list[tuple[Path, Path]]:
@@ -220,7 +230,7 @@ def write_yolo(dataset: Dataset, root: str | Path) -> None:
     names = copy_pictures(dataset, root / "images" / split, distinct_stems=True)
     for example, name in zip(dataset, names, strict=True):
         put_text(root / "labels" / split / f"{Path(name).stem}.txt", _lines(example, as_outlines))
-    file = root / "data.yaml"
+    file = root / CONFIG
     config = _load(file) if file.is_file() else {"path": "."}
     config |= {split: f"images/{split}", "names": dict(enumerate(dataset.object_classes or ()))}
     put_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
