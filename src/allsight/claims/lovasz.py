@@ -19,8 +19,8 @@ RATE = 0.01
 @cache
 def _ious(run: Run, loss: str) -> dict[str, float]:
     """One training gives the scores of two arms."""
-    epochs = 4 if run.quick else 16
-    recipe = segmenter(run, learning_rate=RATE, epochs=16, lovasz_epochs=epochs, lovasz_weight=WEIGHTS[loss])
+    stage = 4 if run.quick else 12
+    recipe = segmenter(run, learning_rate=RATE, epochs=stage, lovasz_epochs=stage, lovasz_weight=WEIGHTS[loss])
     return iou_by_class(run, recipe, loss)
 
 
