@@ -6,6 +6,7 @@ trunk-table             all trunks, from the code
 recipe-settings NAME    the settings of a recipe, from its dataclass
 benchmark-table NAME    the figures of a benchmark, from benchmarks/results/NAME.json
 bench-summary           all benchmarks in one table, from the headlines of benchmarks/results/*.json
+claims-summary          all claims there are, and what became of each
 claims-table            all claims that have been tested, from their records
 shots-table             scores over the number of labels, from the records of the claims named pretrained-...
 """
@@ -22,6 +23,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 import allsight
+from allsight.claims.ledger import CLAIMS, claim
 from allsight.cli import bench
 from allsight.metrics.interval import mean_interval
 from allsight.recipes import recipe_class
@@ -29,7 +31,7 @@ from allsight.systems import TRUNKS, builder
 from allsight.weights.find import PACKAGES
 
 WEIGHTS = Path(allsight.__file__).parent / "weights"
-CLAIMS = Path(allsight.__file__).parent / "claims" / "results"
+RECORDS = Path(allsight.__file__).parent / "claims" / "results"
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 ELSEWHERE = {"title", "description", "scores", "command", "recipe"}  # entries of a card that are no rows of its table
 TITLES = {"licence": "licence of the weights"}
@@ -214,13 +216,28 @@ class BenchSummary(_Directive):
         ]
 
 
-class ClaimsTable(_Directive):
+class ClaimsSummary(_Directive):
     """The ledger of claims."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a row a claim: how it is called, what it says, and the verdict as far as there is one."""
+        rows: list[Sequence[Cell]] = []
+        for name in CLAIMS:
+            path, one = RECORDS / f"{name}.json", claim(name)
+            record = self.json(path) if path.is_file() else {}
+            made, wanted = sum(map(len, record.get("scores", {}).values())), len(one.arms) * len(one.seeds)
+            state = record.get("outcome") or (f"{made} of {wanted} runs made" if made else "not tested yet")
+            rows.append((code(name), one.sentence, state))
+        return [table(("claim", "what it says", "verdict"), rows)]
+
+
+class ClaimsTable(_Directive):
+    """What was found about each claim."""
 
     def run(self) -> list[nodes.Node]:
         """Return for each claim its sentence, source and verdicts."""
         result: list[nodes.Node] = []
-        for path in sorted(CLAIMS.glob("*.json")):
+        for path in sorted(RECORDS.glob("*.json")):
             if path.name.endswith(".quick.json"):
                 continue
             record = self.json(path)
@@ -258,7 +275,7 @@ class ShotsTable(_Directive):
     def run(self) -> list[nodes.Node]:
         """Return the table, or a line where nothing has been measured."""
         rows: list[Sequence[Cell]] = []
-        for path in sorted(CLAIMS.glob("pretrained-*.json")):
+        for path in sorted(RECORDS.glob("pretrained-*.json")):
             if path.name.endswith(".quick.json"):
                 continue
             record = self.json(path)
@@ -298,6 +315,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("recipe-settings", RecipeSettings)
     app.add_directive("benchmark-table", BenchmarkTable)
     app.add_directive("bench-summary", BenchSummary)
+    app.add_directive("claims-summary", ClaimsSummary)
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("shots-table", ShotsTable)
     return {"parallel_read_safe": True}
