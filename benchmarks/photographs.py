@@ -1,4 +1,4 @@
-"""What more photographs do for `everyday`: the same training with 25, 50, 100 and 200 of them.
+"""What more photographs do for the boxes of `everyday`: the same training with 25, 50, 100 and 200 of them.
 
     python benchmarks/photographs.py ../shared/data/coco256 ../shared/data/coco_mini --runs runs/photographs --json PATH
 
@@ -34,7 +34,12 @@ def main() -> None:
     for count in options.counts:
         recipe = Everyday(
             data=tuple(options.data),
+            parts=("tags", "objects"),
             frozen=True,
+            frozen_batch=4,
+            frozen_rate=1e-2,
+            frozen_scale=(0.8, 1.25),
+            views=8,
             shots=count,
             resamples=options.resamples,
             steps=options.steps,

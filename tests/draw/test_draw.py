@@ -143,6 +143,22 @@ def test_where_two_regions_meet_a_line_is_drawn() -> None:
     assert not dark[:245].any() and not dark[255:].any()
 
 
+def test_sure_regions_are_soft_tints_without_small_pieces() -> None:
+    size = (500, 500)
+    regions = torch.full(size, 255)
+    regions[100:200, 100:200] = 1
+    regions[300:310, 300:310] = 1  # a piece of the same class
+    regions[400:420, 400:420] = 0  # a class of which there is little
+    soft = Scene(size, regions=regions, region_scores=torch.full(size, 0.9), region_classes=NAMES)
+    drawn = draw(grey(*size), soft)
+    assert (drawn[:, 150, 150].float() - (0.7 * 90 + 0.3 * BEE.float())).abs().max() <= 1
+    touched = changed(grey(*size), drawn[:, :500])
+    touched[100:200, 100:200] = False
+    assert not touched.any()
+    nothing = soft.with_(regions=torch.full(size, 255))
+    assert torch.equal(draw(grey(*size), nothing), grey(*size))
+
+
 def test_tags_stand_below_the_picture() -> None:
     size = (500, 500)
     drawn = draw(grey(*size), Scene(size, tags=torch.tensor([0.9, 0.05]), tag_classes=NAMES))

@@ -6,16 +6,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
+from scipy.ndimage import minimum_filter1d
 from torch import Tensor
 
 from allsight.draw.canvas import Canvas, footer, interleaved, planar
-from allsight.draw.palette import DARK, GREY, Colour, class_colours
+from allsight.draw.palette import GREY, Colour, class_colours
+from allsight.draw.regions import blend, paint_regions
 from allsight.errors import PictureError
 from allsight.scene import Masks, Scene, Vocabulary
 
 SMALLEST = 480  # pixels of the longer side, below which lines and letters would hide the picture
-MASK, REGION = 0.4, 0.5  # opacity
+MASK = 0.4  # opacity
 MOST_TEXT = 0.15  # of the picture may be covered by labels
 LEAST_TAG, MOST_TAGS = 0.1, 3
 UNKNOWN = "? outside what the model knows"
@@ -24,6 +25,7 @@ UNKNOWN = "? outside what the model knows"
 def draw(picture: Tensor, scene: Scene) -> Tensor:
     """Paint what a Scene says over its picture: regions, masks, boxes with labels, keypoints, and tags underneath.
 
+    Regions with probabilities are a soft tint where they are sure, and only large ones, whose names stand underneath.
     Small pictures are enlarged, lines and letters grow with the picture, and a label is left out where it would cover
     another one. A class has one colour. Boxes located without box labels are dashed and marked "~". What the model does
     not vouch for is grey, dashed and marked "?"; under a picture of a kind that it does not know, that is said.
@@ -53,7 +55,7 @@ def draw(picture: Tensor, scene: Scene) -> Tensor:
     if scene.trust is not None and not scene.trust.picture:
         below.append((UNKNOWN, GREY))
     if scene.regions is not None:
-        below += _paint_regions(canvas.pixels, scene.regions.numpy(), scene.region_classes, canvas.line)
+        below += paint_regions(canvas.pixels, scene, canvas.line)
     if scene.boxes is not None and len(scene):
         below += _draw_objects(canvas, scene)
     if scene.tags is not None:
@@ -159,40 +161,8 @@ def paint_masks(pixels: NDArray[np.uint8], masks: Masks, colours: list[Colour], 
         for axis in (0, 1):
             core = minimum_filter1d(core, 2 * line + 1, axis=axis, mode="constant")
         patch = pixels[y1:y2, x1:x2]
-        patch[inside] = _blend(patch[inside], colour, MASK)
+        patch[inside] = blend(patch[inside], colour, MASK)
         patch[inside & (core == 0)] = colour
-
-
-def _paint_regions(
-    pixels: NDArray[np.uint8], regions: NDArray[np.int64], classes: Vocabulary | None, line: int
-) -> list[tuple[str, Colour | None]]:
-    """Tint every pixel by its class, draw the borders and return the legend of what is there, the largest first."""
-    counts = np.bincount(regions.ravel(), minlength=256)
-    counts[255] = 0
-    present = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist()
-    names = classes.names if classes else tuple(f"{i:03}" for i in range(255))
-    colours = class_colours(names)
-    table = np.zeros((len(counts), 3))
-    for label in present:
-        table[label] = colours[label]
-    known = regions != 255
-    pixels[known] = _blend(pixels[known], table[regions[known]], REGION)
-    pixels[_borders(regions, line)] = DARK
-    return [(names[label], colours[label]) for label in present]
-
-
-def _borders(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:
-    """Return where two classes meet: tints of neighbours may be hard to tell apart."""
-    found = np.zeros(regions.shape, dtype=np.uint8)
-    for one, two in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
-        found[one] |= (regions[one] != regions[two]) & (regions[one] != 255) & (regions[two] != 255)
-    for axis in (0, 1) if line > 3 else ():
-        found = maximum_filter1d(found, line // 2, axis=axis)
-    return found.astype(bool)
-
-
-def _blend(pixels: NDArray[np.uint8], colour: Colour | NDArray[np.float64], share: float) -> NDArray[np.uint8]:
-    return (pixels * (1 - share) + np.asarray(colour, dtype=np.float32) * share + 0.5).astype(np.uint8)
 
 
 def _tag_lines(tags: Tensor, classes: Vocabulary | None) -> list[tuple[str, Colour | None]]:

@@ -25,6 +25,7 @@ class FeaturePyramid(Neck):
         extra_from: what they are made from: the trunk's coarsest map; the pyramid's; or "pool", every second cell of
             the level before, without weights (Lin et al. 2017, Feature Pyramid Networks, footnote 2).
         block: makes the output convolutions from (channels, out, kernel, stride).
+        prefix: of the outputs' names.
 
     Attributes:
         outputs: p3, p4, ... from the inputs' numbers.
@@ -38,11 +39,12 @@ class FeaturePyramid(Neck):
         extra: int = 2,
         extra_from: Literal["trunk", "pyramid", "pool"] = "trunk",
         block: Callable[..., nn.Module] = conv,
+        prefix: str = "p",
     ) -> None:
         super().__init__()
         self.inputs = tuple(inputs)
         first = int(self.inputs[0][1:])
-        self.outputs = tuple(f"p{first + i}" for i in range(len(inputs) + extra))
+        self.outputs = tuple(f"{prefix}{first + i}" for i in range(len(inputs) + extra))
         self.channels = channels
         self.lateral = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in inputs.values())
         self.smooth = nn.ModuleList(block(channels, channels) for _ in inputs)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from allsight.recipes.settings import ObjectSettings
 
 if TYPE_CHECKING:
     from allsight.data.dataset import Dataset
+    from allsight.models.everything import Everything
+    from allsight.models.vision import Vision
     from allsight.recipes.job import Job
 
 
@@ -18,17 +20,19 @@ class Everyday(ObjectSettings):
     Data sets on the same pictures are laid over one another, and each head learns from the pictures that have its kind
     of annotation. Regions are learned by COCO's 27 groups of classes.
 
-    Command: allsight train everyday COCO256/object_detection COCO256/instance_segmentation
-    COCO256/panoptic_segmentation COCO_MINI --out runs/everyday
+    Boxes: allsight train everyday DATA ... --parts tags objects --no-frozen --out runs/boxes
+    Then the rest, beside them: allsight train everyday DATA ... --begin runs/boxes --out runs/everyday
     """
 
     parts: tuple[Literal["tags", "objects", "masks", "regions"], ...] = ("tags", "objects", "masks", "regions")
     """What the model answers with, as far as the data teach it; masks are those of the objects."""
+    begin: str = ""
+    """A trained model with boxes, which stay as they are: the other parts are learned beside them."""
     frozen: bool = True
     views: int = 16
-    steps: int = 3000
+    steps: int = 2400
     frozen_batch: int = 8
-    frozen_rate: float = 1e-2
+    frozen_rate: float = 5e-3
     frozen_scale: tuple[float, float] = (0.6, 1.8)
     freeze_until: str = "head"
     longest: int = 288
@@ -81,7 +85,22 @@ class Everyday(ObjectSettings):
             groups = {name: group for name, group in COCO_GROUPS.items() if group in train.region_classes}
             arguments |= {"region_classes": names(tuple(train.region_classes)), "groups": groups}
         spec = Spec("everyday", arguments)
-        left_out = ("trunk.", "heads.tags.")
         return object_job(
-            self, train, val, notes, start=spec, saved=spec, left_out=left_out, measure=everything_measure
+            self,
+            train,
+            val,
+            notes,
+            start=spec,
+            saved=spec,
+            left_out=("trunk.", "heads.tags."),
+            measure=everything_measure,
+            prepare=self._begun,
         )
+
+    def _begun(self, system: "Vision") -> None:
+        """Take boxes over from the model to begin with, if there is one."""
+        from allsight.hub import load
+        from allsight.models.everyday import begin_with
+
+        if self.begin:
+            begin_with(cast("Everything", system), cast("Everything", load(self.begin).system))

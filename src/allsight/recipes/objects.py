@@ -193,6 +193,7 @@ def object_job(
     saved: Spec,
     left_out: tuple[str, ...] = (),
     measure: Callable[[ObjectSettings, Model, Parts, Dataset], Measure] = object_measure,
+    prepare: Callable[[Vision], None] = lambda system: None,
 ) -> Job:
     """Put the training of a detector together.
 
@@ -201,9 +202,10 @@ def object_job(
         train, val, notes: the data, as `read_objects` gives them.
         start: builds the system to begin with. saved: builds it for loading the trained weights.
         left_out: see `Model`.
-        measure: how it is judged, on `val`.
+        measure: how it is judged, on `val`. prepare: is given the system before it learns.
     """
     system: Vision = start.build()
+    prepare(system)
     if recipe.freeze_until:
         freeze(system.trunk, recipe.freeze_until)
     fill = tuple(round(x) for x in system.trunk.mean.tolist())

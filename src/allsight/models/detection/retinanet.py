@@ -1,6 +1,6 @@
 """RetinaNet: a feature pyramid, a dense head, focal loss (Lin et al. 2017, "Focal loss for dense object detection")."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -103,23 +103,17 @@ def narrow_parts(
     depth: int,
     anchor_size: float = 3.0,
     class_loss: ClassLoss = "focal",
-    maps: Sequence[str] = TRUNK_MAPS,
 ) -> tuple[FeaturePyramid, DenseHead]:
-    """Return the pyramid and the head of `retinanet_narrow`, for systems that put them beside other heads.
-
-    Args:
-        maps: of the trunk, that the pyramid is made from. One that begins finer than c3 has further levels for others,
-            which the head does not read.
-    """
-    neck = FeaturePyramid({name: trunk.channels[name] for name in maps}, channels, block=DepthwiseSeparable)
-    inputs = neck.outputs[neck.outputs.index("p3") :]
-    anchors = Anchors(_strides(trunk, len(inputs)), size=anchor_size)
+    """Return the pyramid and the head of `retinanet_narrow`, for systems that put them beside other heads."""
+    neck = FeaturePyramid({name: trunk.channels[name] for name in TRUNK_MAPS}, channels, block=DepthwiseSeparable)
+    levels = len(neck.outputs)
+    anchors = Anchors(_strides(trunk, levels), size=anchor_size)
 
     def tower(out: int) -> Tower:
-        return Tower(channels, anchors.per_cell * out, depth=depth, block=DepthwiseSeparable, levels=len(inputs))
+        return Tower(channels, anchors.per_cell * out, depth=depth, block=DepthwiseSeparable, levels=levels)
 
     head = DenseHead(
-        inputs=inputs,
+        inputs=neck.outputs,
         classification=tower(len(classes)),
         regression=tower(4),
         anchors=anchors,

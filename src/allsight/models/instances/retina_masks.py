@@ -16,6 +16,7 @@ from allsight.models.vision import Features, Head
 from allsight.scene import Frame, Scene, Vocabulary
 
 JITTER = 0.15  # of a box's sides, the standard deviation of its shift and of the logarithm of its scale
+GROUPS = 4  # of channels that are normalised together, region by region: batches hold places for regions that are none
 LOOKS = 2  # at every object, each with a jitter of its own
 
 
@@ -61,9 +62,10 @@ class OutlinedDenseHead(Head):
         return outline(self.masks, self._maps(features), candidates, self.selection, size, self.outlined)
 
     def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
-        """Return the terms of the dense head and "masks"."""
+        """Return "masks" and the terms of the dense head, but for one that is held still."""
         boxes, valid = jittered_boxes(scenes, features[self.levels[0]].device)
-        terms = self.criterion(self.boxes(features, frames), frames, scenes)
+        learns = any(parameter.requires_grad for parameter in self.boxes.parameters())
+        terms = self.criterion(self.boxes(features, frames), frames, scenes) if learns else {}
         return {**terms, "masks": self.masks.loss(self._maps(features), boxes, valid, scenes)}
 
     def criterion(self, outputs: DenseOutputs, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
@@ -106,13 +108,14 @@ def narrow_masks(strides: Sequence[int], channels: int, width: int = 32) -> Mask
     Args:
         strides: of the levels that it reads. channels: of them. width: of the branch.
     """
+
+    def normalised(layer: nn.Module) -> tuple[nn.Module, ...]:
+        return layer, nn.GroupNorm(GROUPS, width), nn.ReLU()
+
     body = nn.Sequential(
-        DepthwiseSeparable(channels, width),
-        nn.ReLU(),
-        DepthwiseSeparable(width, width),
-        nn.ReLU(),
-        nn.ConvTranspose2d(width, width, 2, stride=2),
-        nn.ReLU(),
+        *normalised(DepthwiseSeparable(channels, width)),
+        *normalised(DepthwiseSeparable(width, width)),
+        *normalised(nn.ConvTranspose2d(width, width, 2, stride=2)),
     )
     # Pictures of 288 pixels show objects at well under half the size of those of 800, for which 224 was chosen.
     pooling = RegionPooling(strides, output=14, canonical_side=112.0)

@@ -1,0 +1,69 @@
+"""Regions as tints over a picture."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import label as components
+from scipy.ndimage import maximum_filter1d
+
+from allsight.draw.palette import DARK, Colour, class_colours
+from allsight.scene import Scene
+from allsight.scene.geometry import IGNORE
+
+KNOWN, SOFT = 0.5, 0.3  # opacity of regions that are all of the answer, and of those that a model is sure of
+LEAST_REGION, LEAST_PIECE = 0.02, 0.004  # shares of the picture: what is smaller is no help where much is left open
+MOST_NAMES = 6
+
+
+def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tuple[str, Colour | None]]:
+    """Tint every pixel by its class and return the legend of what is there, the largest first.
+
+    Where regions come with probabilities, what is not sure has been left open: they are then tinted softly, without
+    small pieces, and the legend names the largest. Else all is tinted, and lines part what is hard to tell apart.
+
+    Args:
+        pixels: (H, W, 3) uint8, painted on. scene: of that size, with regions. line: pixels of a line in this picture.
+    """
+    assert scene.regions is not None
+    regions, soft = scene.regions.numpy(), scene.region_scores is not None
+    if soft:
+        regions = _large_pieces(regions)
+    counts = np.bincount(regions.ravel(), minlength=IGNORE + 1)
+    counts[IGNORE] = 0
+    present = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist()
+    names = scene.region_classes.names if scene.region_classes else tuple(f"{i:03}" for i in range(IGNORE))
+    colours = class_colours(names)
+    table = np.zeros((len(counts), 3))
+    for label in present:
+        table[label] = colours[label]
+    known = regions != IGNORE
+    pixels[known] = blend(pixels[known], table[regions[known]], SOFT if soft else KNOWN)
+    if not soft:
+        pixels[_borders(regions, line)] = DARK
+    return [(names[label], colours[label]) for label in (present[:MOST_NAMES] if soft else present)]
+
+
+def _large_pieces(regions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return regions without small classes and without small pieces of the others."""
+    counts = np.bincount(regions.ravel(), minlength=IGNORE + 1)[:IGNORE]
+    kept = np.full_like(regions, IGNORE)
+    for label in np.flatnonzero(counts >= LEAST_REGION * regions.size).tolist():
+        pieces, _ = components(regions == label)
+        large = np.bincount(pieces.ravel()) >= LEAST_PIECE * regions.size
+        large[0] = False
+        kept[large[pieces]] = label
+    return kept
+
+
+def _borders(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:
+    """Return where two classes meet: tints of neighbours may be hard to tell apart."""
+    found = np.zeros(regions.shape, dtype=np.uint8)
+    for one, two in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        found[one] |= (regions[one] != regions[two]) & (regions[one] != IGNORE) & (regions[two] != IGNORE)
+    for axis in (0, 1) if line > 3 else ():
+        found = maximum_filter1d(found, line // 2, axis=axis)
+    return found.astype(bool)
+
+
+def blend(pixels: NDArray[np.uint8], colour: Colour | NDArray[np.float64], share: float) -> NDArray[np.uint8]:
+    """Return pixels (..., 3) with a share of a colour."""
+    return (pixels * (1 - share) + np.asarray(colour, dtype=np.float32) * share + 0.5).astype(np.uint8)
