@@ -14,8 +14,9 @@ from made_squares import CLASSES, SMALL, squares
 from PIL import Image
 
 from allsight import hub
+from allsight.backbones.contracting import vgg_narrow
 from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.backbones.freezing import freeze
+from allsight.backbones.freezing import dilate, freeze
 from allsight.backbones.trunk import Trunk
 from allsight.cli import main as cli
 from allsight.data.augment import Augmentation
@@ -303,3 +304,12 @@ def test_features_that_go_while_they_are_used_are_one_clear_line(system, tmp_pat
     next(tmp_path.glob("*/*.safetensors")).unlink()
     with pytest.raises(TrainingError, match="have gone or changed; run the command again"):
         features[0, 0]
+
+
+def test_a_dilated_trunk_has_the_weights_of_another_but_features_of_its_own() -> None:
+    plain, fine = (vgg_narrow() for _ in range(2))
+    fine.load_state_dict(plain.state_dict())
+    dilate(fine, 8)
+    own, others = ([eyes_of(trunk, (name,), "float32").name for name in ("c3", "p5")] for trunk in (plain, fine))
+    assert own[0] == others[0]
+    assert own[1] != others[1]

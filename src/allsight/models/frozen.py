@@ -39,12 +39,15 @@ class AfterTrunk(Vision):
 def eyes_of(trunk: Trunk, names: Sequence[str], precision: Literal["float32", "bfloat16"]) -> Eyes:
     """Return a frozen trunk as what sees pictures, named by a hash of its weights, the features and the precision.
 
+    Strides are hashed too: a dilated trunk has the weights of one that is not.
+
     Args:
         trunk: in evaluation mode, as a frozen one always is.
         names: of the features that are wanted.
         precision: of the computation; the features are kept in float16.
     """
-    digest = hashlib.sha256(f"{type(trunk).__name__} {tuple(names)} {precision}".encode())
+    strides = [(name, trunk.strides.get(name)) for name in names]
+    digest = hashlib.sha256(f"{type(trunk).__name__} {strides} {precision}".encode())
     for name, tensor in (*trunk.state_dict().items(), ("mean", trunk.mean), ("std", trunk.std)):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
