@@ -85,3 +85,10 @@ def test_wheel_works_from_another_directory(wheel: Path, tmp_path: Path) -> None
     where, *models = python("-c", look, path=tmp_path / "elsewhere", cwd=tmp_path).split()
     assert Path(where).is_relative_to(tmp_path)
     assert models == sorted(path.parent.name for path in (PACKAGE / "weights").glob("*/config.json"))
+
+
+def test_the_law_of_imports_is_printed_as_it_is_checked() -> None:
+    (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    floors = [layer.replace("allsight.", "").replace(" | ", ", ") for layer in reversed(contract["layers"])]
+    for name in ("CONTRIBUTING.md", "docs/puzzle.md"):
+        assert " < ".join(floors) in " ".join((ROOT / name).read_text("utf-8").split()), name

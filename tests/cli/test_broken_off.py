@@ -129,3 +129,17 @@ def test_memory_does_not_grow_with_the_number_of_pictures(process, detector, tmp
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stderr.split()[-1]) / 1024)
     assert peaks[1] < peaks[0] + 40, f"{peaks} MiB"
+
+
+def test_a_full_disk_leaves_no_half_of_a_data_set(call, tmp_path, monkeypatch):
+    for name in "ab":
+        make_picture(tmp_path / "in" / name / "0.png")
+
+    def fail(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr("shutil.copyfile", fail)
+    line = call("convert", "in", "out", "--to", "folders").one_line()
+    assert "No space left on device" in line
+    assert ".out." not in line, "the temporary folder is nobody's business"
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]

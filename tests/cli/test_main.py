@@ -99,3 +99,15 @@ def test_train_makes_its_options_from_the_recipe(call):
     for option in ("--out", "--resume", "--force", "--epochs", "--seed"):
         assert option in text
     assert call("train", "retinanet", "x", "--out", "y", "--epochs", "many").code == 2
+
+
+@pytest.mark.parametrize("words", ["models", "claims --recorded", "bench --recorded"])
+def test_a_list_does_not_replace_a_file_unless_forced(words, call, tmp_path):
+    kept = tmp_path / "found.json"
+    kept.write_text("mine")
+    result = call(*words.split(), "--json", kept)
+    assert result.code == 2
+    assert "exists already" in result.one_line()
+    assert kept.read_text() == "mine"
+    assert call(*words.split(), "--json", kept, "--force").code == 0
+    assert kept.read_text() != "mine"

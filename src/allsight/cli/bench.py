@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 import allsight
-from allsight.cli.terminal import note, only_json, show, table, write_result
+from allsight.cli.terminal import note, only_json, refuse_result, show, table, write_result
 from allsight.errors import ModelError, OutputError
 from allsight.files import write_json
 
@@ -28,6 +28,7 @@ def bench(
     recorded: bool = False,
     folder: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: the clone's own)")] = None,
     json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
+    force: bool = False,
 ) -> int:
     """Run the benchmarks of a clone one after the other; let the machine do nothing else meanwhile.
 
@@ -39,10 +40,12 @@ def bench(
         recorded: Measure nothing, show what is stored.
         folder: Where the benchmarks lie.
         json: Write what was found as JSON there; "-" is stdout, and nothing else goes there.
+        force: Replace the file that --json names.
 
     Returns:
         The exit code: 1 if a benchmark failed.
     """
+    refuse_result(json, force)
     home = folder or Path(allsight.__file__).parents[2] / "benchmarks"
     chosen = _chosen(home, names)
     records: dict[str, dict[str, Any]] = {}

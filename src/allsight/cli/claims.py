@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from allsight.cli.terminal import note, only_json, show, table, write_result
+from allsight.cli.terminal import note, only_json, refuse_result, show, table, write_result
 
 
 def claims(
@@ -17,6 +17,7 @@ def claims(
     scratch: Annotated[Path, arg(metavar="FOLDER")] = Path("runs/claims"),
     recorded: bool = False,
     json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
+    force: bool = False,
 ) -> int:
     """Test claims of the lectures: every arm with every seed, the mean difference with its 95% interval, the verdict.
 
@@ -30,10 +31,12 @@ def claims(
         scratch: For checkpoints and caches.
         recorded: Measure nothing, show what the records say.
         json: Write the records as JSON there; "-" is stdout, and nothing else goes there.
+        force: Replace the file that --json names.
 
     Returns:
         The exit code.
     """
+    refuse_result(json, force)
     from allsight.claims.ledger import CLAIMS, claim
     from allsight.claims.record import RESULTS, measure, read
 

@@ -13,16 +13,19 @@ from allsight.recipes import RECIPES, recipe_class
 from allsight.systems import TRUNKS
 
 
-def models(*, json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None) -> int:
+def models(
+    *, json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None, force: bool = False
+) -> int:
     """List the models that are shipped, the systems that `train` knows and the trunks that they stand on.
 
     Args:
         json: Write the list as JSON there; "-" is stdout.
+        force: Replace a file that exists already.
 
     Returns:
         The exit code.
     """
-    refuse_result(json)
+    refuse_result(json, force)
     shipped = [_entry(folder) for folder in sorted(Path(str(files("allsight.weights"))).iterdir()) if _is_model(folder)]
     systems = {name: (recipe_class(name).__doc__ or "").strip().splitlines()[0] for name in RECIPES}
     with only_json(json == "-") as stdout:

@@ -27,6 +27,7 @@ def copy_pictures(dataset: Dataset, folder: str | Path, *, distinct_stems: bool 
     """
     folder = Path(folder)
     names: list[str] = []
+    path = folder  # whatever is at work, for the message
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Lower case, because some file systems do not tell A.jpg from a.jpg.
@@ -47,7 +48,8 @@ def copy_pictures(dataset: Dataset, folder: str | Path, *, distinct_stems: bool 
             else:
                 Image.fromarray(example.pixels.permute(1, 2, 0).numpy()).save(folder / name)
     except OSError as error:
-        raise OutputError(f"{folder}: pictures cannot be copied ({error})") from error
+        reason = error.strerror or error
+        raise OutputError(f"{folder}: {path} cannot be copied ({reason}); check permissions and disk") from error
     return names
 
 

@@ -155,7 +155,10 @@ def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: st
             new, old = Path(temporary, "new"), Path(temporary, "old")
             new.mkdir()
             for split, dataset in datasets.items():
-                write(replace(dataset, split=split), new)
+                try:
+                    write(replace(dataset, split=split), new)
+                except OutputError as error:  # nobody knows the temporary folder
+                    raise OutputError(str(error).replace(str(new), str(root))) from error
             if root.exists():
                 os.replace(root, old)
             os.replace(new, root)
