@@ -143,10 +143,3 @@ def test_few_labels_get_enough_steps_also_where_the_trunk_learns(data, tmp_path)
     assert log[-1]["step"] == 3
     assert sum("scores" in line for line in log) == 1
     assert RetinaNet(data=(data,)).epochs_of(40, 1) == 40
-
-
-@pytest.mark.parametrize(("option", "least"), [("views", 1), ("resamples", 1), ("shots", 0), ("steps", 0)])
-def test_settings_that_make_no_sense_are_one_clear_line(option, least, data, tmp_path, capsys):
-    words = ["train", "retinanet", str(data), "--frozen", "--out", str(tmp_path / "run"), f"--{option}", str(least - 1)]
-    assert main(words) == 2
-    assert f"--{option} {least - 1}: must be at least {least}" in capsys.readouterr().err

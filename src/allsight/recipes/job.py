@@ -19,6 +19,7 @@ from allsight.files import write_json
 from allsight.hub import RUN_MODEL, Model
 from allsight.models.system import System
 from allsight.recipes.card import DESCRIBING
+from allsight.recipes.ranges import check_ranges
 from allsight.recipes.settings import FewLabels
 from allsight.recipes.shots import together, told
 from allsight.training import FitConfig, TrainingData, TrainingStep, fit
@@ -87,8 +88,10 @@ def train(
         The scores of the weights that were kept, their means over resamples.
 
     Raises:
-        OutputError: there is a run in `out` already, or it was another recipe's. TrainingError: nothing to train on.
+        OutputError: there is a run in `out` already, or it was another recipe's. TrainingError: nothing to train on, or
+            a setting that makes no sense.
     """
+    check_ranges(recipe)
     if isinstance(recipe, FewLabels) and recipe.resamples > 1:
         return _train_resamples(recipe, out, resume=resume, force=force, say=say)
     return _run(recipe, recipe.build, out, resume=resume, force=force, say=say)[0]

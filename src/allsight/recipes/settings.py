@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from allsight.errors import TrainingError
-
 if TYPE_CHECKING:
     from allsight.data.dataset import Dataset
     from allsight.recipes.job import Job
@@ -35,11 +33,6 @@ class FewLabels(ABC):
     """Of the forward pass in training."""
     seed: int = 0
     """Of initial weights, order, augmentation, and of what is drawn or held out."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("shots", 0), ("resamples", 1), ("views", 1), ("steps", 0)):
-            if getattr(self, name) < least:
-                raise TrainingError(f"--{name} {getattr(self, name)}: must be at least {least}")
 
     @property
     def few(self) -> bool:

@@ -10,7 +10,6 @@ from torch import Tensor
 from allsight.backbones.freezing import freeze
 from allsight.data.augment import Augmentation
 from allsight.data.dataset import Dataset
-from allsight.data.doctor import check
 from allsight.data.formats import open_dataset, splits
 from allsight.data.geometry import Crop, Flip, Scale
 from allsight.data.split import split
@@ -21,7 +20,7 @@ from allsight.models.system import System
 from allsight.models.vision import Vision
 from allsight.recipes.card import card_of
 from allsight.recipes.job import Job, Stage
-from allsight.recipes.objects import training_window
+from allsight.recipes.objects import checked, training_window
 from allsight.recipes.parts import live, on_features
 from allsight.training import FitConfig, parameter_groups
 
@@ -54,10 +53,9 @@ def read_tags(
         if not multi_label:
             raise TrainingError(f"{path}: has objects but no tags; add --multi-label to learn which classes are there")
         parts = {name: part.without_masks().with_object_tags() for name, part in parts.items()}
-    report = check(parts)
-    if report.fatal:
-        raise TrainingError(f"{path}: {report.fatal[0]}")
-    return report.datasets["train"], report.datasets["val"], report.lines(each=3)
+    if len(parts["train"].tag_classes or ()) < 2 and not multi_label:
+        raise TrainingError(f"{path}: has one class only, so that there is nothing to tell apart; give a second one")
+    return checked(parts, path)
 
 
 def tag_scores(found: Tensor, truth: Tensor, *, multi_label: bool) -> dict[str, float]:
