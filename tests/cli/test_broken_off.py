@@ -143,3 +143,20 @@ def test_a_full_disk_leaves_no_half_of_a_data_set(call, tmp_path, monkeypatch):
     assert "No space left on device" in line
     assert ".out." not in line, "the temporary folder is nobody's business"
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_reader_that_goes_away_before_a_table(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command("models"), cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
+def test_streams_that_are_closed_from_the_beginning(tmp_path):
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        words = ["sh", "-c", f'"$@" {closed}', "sh", *command("models")]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, closed
+        assert done.stderr == ""

@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words behind `allsight`; those of the process by default.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    # A stream that was closed before we began is none: what goes there is wanted by nobody.
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may hold what the terminal cannot show

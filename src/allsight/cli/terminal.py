@@ -101,10 +101,12 @@ def show(*things: "RenderableType") -> None:
     from rich.console import Console
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
-    for i, thing in enumerate(things):
-        if i and not (isinstance(thing, str) and isinstance(things[i - 1], str)):
-            console.print()
-        console.print(thing, soft_wrap=isinstance(thing, str))
+    with console.capture() as text:  # written by us: where the reader has gone, rich would exit with a code of its own
+        for i, thing in enumerate(things):
+            if i and not (isinstance(thing, str) and isinstance(things[i - 1], str)):
+                console.print()
+            console.print(thing, soft_wrap=isinstance(thing, str))
+    sys.stdout.write(text.get())
 
 
 def number(value: float, digits: int = 3) -> str:
