@@ -1,34 +1,33 @@
 """What masks do for boxes: Mask R-CNN on nuclei, with its mask branch and with boxes alone.
 
-Both arms see the same pictures and boxes, and make as many steps. Each has the best of the learning rates 0.001, 0.002
-and 0.004, by one training of half the length with seed 7. The seed also says which pictures are held out.
+Both arms see the same pictures and boxes, and make as many steps. Each has its best learning rate; see
+`allsight.claims.training.tuned`. The seed also says which pictures are held out.
 """
 
 from functools import partial
 from typing import Any
 
 from allsight.claims.claim import Claim, Comparison, Run
-from allsight.claims.training import trained
+from allsight.claims.training import trained, tuned
 from allsight.recipes.mask_rcnn import MaskRCNN
 
 LONGEST = 320
-RATES = {True: 0.002, False: 0.002}
-SIZE: dict[str, Any] = {"longest": LONGEST, "epochs": 16}
-QUICK: dict[str, Any] = {"longest": 128, "epochs": 1, "shots": 16, "steps": 0}
+RATES = (0.001, 0.002, 0.004)
+SIZE: dict[str, Any] = {"longest": LONGEST, "epochs": 16, "proposed": 500, "most": 300}
+QUICK: dict[str, Any] = {"longest": 128, "epochs": 1, "shots": 16, "steps": 0, "proposed": 100, "most": 50}
 
 
 def average_precision(run: Run, *, masks: bool) -> float:
     """Train with or without masks; return COCO's AP of boxes on held-out pictures."""
-    size = QUICK if run.quick else SIZE
     recipe = MaskRCNN(
         (run.data / "nuclei",),
         masks=masks,
         turned=True,
-        evaluate_every=size["epochs"],  # once: where masks are not learned their score shall choose no weights
-        learning_rate=RATES[masks],
-        **size,
+        evaluate_every=SIZE["epochs"],  # once: where masks are not learned their score shall choose no weights
+        **{**SIZE, **(QUICK if run.quick else {})},
     )
-    return trained(recipe, run, "with masks" if masks else "boxes alone").scores["AP"]
+    arm = "with masks" if masks else "boxes alone"
+    return trained(tuned(recipe, run, arm, score="AP", rates=RATES), run, arm).scores["AP"]
 
 
 CLAIM = Claim(

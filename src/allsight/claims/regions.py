@@ -1,8 +1,7 @@
 """What claims about regions share: segmenters on small pictures of streets, on a trunk that is held still.
 
 The trunk's features are computed once for all arms that read the same ones. Each seed draws half of the pictures to
-learn from, for all arms the same, so that an interval is one over data too. A learning rate that is said to be best is
-the best of 0.003, 0.01 and 0.03, by one training of half the length with seed 7.
+learn from, for all arms the same, so that an interval is one over data too.
 """
 
 from functools import cache
@@ -21,6 +20,7 @@ from allsight.scene import Scene
 
 DATA = "camvid"
 LONGEST = 240
+MEAN_IOU = "mean IoU"
 WHERE = f"on camvid val, pictures of {LONGEST} pixels, trunk frozen, 180 pictures to learn from"
 
 STILL: dict[str, Any] = {"frozen": True, "longest": LONGEST, "shots": 180, "views": 4, "epochs": 24}
@@ -30,15 +30,6 @@ QUICK: dict[str, Any] = {"longest": 96, "shots": 16, "views": 2, "epochs": 4, "s
 def segmenter(run: Run, **settings: Any) -> Segmenter:
     """Return the recipe of an arm: what all share, what is its own, and what makes it a matter of minutes."""
     return Segmenter(run.data / DATA, **{**STILL, **settings, **(QUICK if run.quick else {})})
-
-
-def mean_iou(run: Run, *, arm: str, **settings: Any) -> float:
-    """Train a segmenter; return its mean IoU on held-out pictures.
-
-    Args:
-        arm: names the folder of the training. settings: of the recipe.
-    """
-    return trained(segmenter(run, **settings), run, arm).scores["mean IoU"]
 
 
 def iou_by_class(run: Run, recipe: Segmenter, arm: str) -> dict[str, float]:

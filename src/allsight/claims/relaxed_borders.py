@@ -1,20 +1,21 @@
 """Careless labels: borders to learn from that are moved by 1, 2 and 4 pixels, judged by clean ones.
 
-A pixel is one of the model's pictures, two of the label maps'. Both losses have their best learning rate, by a training
-under 4 pixels; see `allsight.claims.regions`.
+A pixel is one of the model's pictures, two of the label maps'. Each loss has its best learning rate under borders moved
+by 2; see `allsight.claims.training.tuned`.
 """
 
+from dataclasses import replace
 from functools import partial
 
 from allsight.claims.claim import Claim, Comparison, Run
-from allsight.claims.regions import LONGEST, WHERE, segmenter
-from allsight.claims.training import trained
+from allsight.claims.regions import LONGEST, MEAN_IOU, WHERE, segmenter
+from allsight.claims.training import trained, tuned
 from allsight.recipes.region_settings import LossName
 
 WIDTH = 480  # pixels of the label maps' longer side
 PIXELS = (1, 2, 4)
+TUNED_AT = 2
 LOSSES: dict[str, LossName] = {"relaxed": "relaxed", "cross-entropy": "cross_entropy"}
-RATES = {"relaxed": 0.01, "cross-entropy": 0.01}
 
 
 def name_of(loss: str, pixels: int) -> str:
@@ -24,9 +25,9 @@ def name_of(loss: str, pixels: int) -> str:
 
 def mean_iou(run: Run, *, loss: str, pixels: int) -> float:
     """Train on moved borders; return the mean IoU with clean labels."""
-    jitter = pixels * WIDTH / LONGEST
-    recipe = segmenter(run, loss=LOSSES[loss], learning_rate=RATES[loss], jitter=jitter)
-    return trained(recipe, run, name_of(loss, pixels)).scores["mean IoU"]
+    scale = WIDTH / LONGEST
+    recipe = tuned(segmenter(run, loss=LOSSES[loss], jitter=TUNED_AT * scale), run, loss, score=MEAN_IOU)
+    return trained(replace(recipe, jitter=pixels * scale), run, name_of(loss, pixels)).scores[MEAN_IOU]
 
 
 CLAIM = Claim(

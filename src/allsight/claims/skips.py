@@ -1,13 +1,14 @@
 """What finer maps add to coarse ones: the skips of FCN, where scores are summed, and of U-Net, where maps are joined.
 
-Every arm has its best learning rate; see `allsight.claims.regions`.
+Every arm has the best of the learning rates 0.003, 0.01 and 0.03, by one training of half the length with seed 7.
 """
 
 from collections.abc import Mapping
 from functools import partial
 
-from allsight.claims.claim import Claim, Comparison
-from allsight.claims.regions import WHERE, mean_iou
+from allsight.claims.claim import Claim, Comparison, Run
+from allsight.claims.regions import MEAN_IOU, WHERE, segmenter
+from allsight.claims.training import trained
 from allsight.recipes.segmenter import Architecture
 
 STRIDES: dict[str, Architecture] = {"FCN-8s": "fcn8s", "FCN-16s": "fcn16s", "FCN-32s": "fcn32s"}
@@ -21,11 +22,14 @@ RATES: dict[Architecture, float] = {
 }
 
 
+def mean_iou(run: Run, *, architecture: Architecture) -> float:
+    """Train a decoder; return its mean IoU."""
+    recipe = segmenter(run, architecture=architecture, learning_rate=RATES[architecture])
+    return trained(recipe, run, architecture).scores[MEAN_IOU]
+
+
 def _arms(names: Mapping[str, Architecture]) -> dict[str, partial[float]]:
-    return {
-        name: partial(mean_iou, arm=architecture, architecture=architecture, learning_rate=RATES[architecture])
-        for name, architecture in names.items()
-    }
+    return {name: partial(mean_iou, architecture=architecture) for name, architecture in names.items()}
 
 
 FCN = Claim(

@@ -1,6 +1,8 @@
-"""What claims about trained systems share: a recipe, run once."""
+"""What claims about trained systems share: a recipe, run once, and the learning rate that suits it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,3 +33,31 @@ def trained(recipe: Any, run: Run, arm: str) -> Trained:
     out = run.scratch / f"{arm.replace(' ', '-')}-{run.seed}{'-quick' if run.quick else ''}"
     resume = (out / "recipe.json").exists()
     return Trained(train(replace(recipe, seed=run.seed), out, resume=resume, say=lambda line: None), out)
+
+
+TUNING_SEED = 7  # none of those that are compared
+
+
+def tuned(recipe: Any, run: Run, arm: str, *, score: str, rates: Sequence[float] = (0.003, 0.01, 0.03)) -> Any:
+    """Return a recipe with the best of some learning rates, by one training of half the length each.
+
+    They are made once for all seeds of a claim, with a seed of their own. The quick form takes the middle rate untried.
+
+    Args:
+        recipe: with `learning_rate` and `epochs`. run, arm: see `trained`. score: the name of the one that decides.
+        rates: to choose from.
+    """
+    if run.quick:
+        return replace(recipe, learning_rate=sorted(rates)[len(rates) // 2])
+    return replace(recipe, learning_rate=_best(recipe, replace(run, seed=TUNING_SEED), arm, score, tuple(rates)))
+
+
+@cache
+def _best(recipe: Any, run: Run, arm: str, score: str, rates: tuple[float, ...]) -> float:
+    """Return the rate of the best score."""
+
+    def found(rate: float) -> float:
+        half = replace(recipe, learning_rate=rate, epochs=max(1, recipe.epochs // 2))
+        return trained(half, run, f"{arm} at {rate:g}").scores[score]
+
+    return max(rates, key=found)
