@@ -218,6 +218,13 @@ def test_tags_that_the_model_has_never_heard_of() -> None:
     assert found.knowledge.pictures is not None
 
 
+def test_tags_on_pictures_with_boxes(detector: Predictor) -> None:
+    boxed = dataset(detector, range(4), "val")
+    found = calibrate(Predictor(tiny_classifier()), boxed, boxed)
+    assert found.knowledge.pictures is not None
+    assert "ECE" not in found.figures
+
+
 def test_a_system_without_features_is_calibrated_by_its_scores(detector: Predictor, monkeypatch) -> None:
     monkeypatch.setattr("allsight.predict.calibrate.features_to_measure", lambda system: (None, None))
     found = calibrate(detector, dataset(detector, range(8), "train"), dataset(detector, range(50, 58), "val"))

@@ -175,7 +175,7 @@ def _figures(predictor: Predictor, held: Sequence[Look], judged: Sequence[Scene]
     truths, said = [look.example.annotation for look in held], [look.said for look in held]
     trusts = [scene.trust for scene in judged if scene.trust is not None]
     figures = {"pictures marked": float(np.mean([not trust.picture for trust in trusts]))}
-    if any(truth.boxes is not None for truth in truths):
+    if all(any(scene.boxes is not None for scene in scenes) for scenes in (truths, said)):
         before, after = (judged_detections(truths, scenes) for scenes in (said, judged))
         figures["ECE"] = reliability(before[0].scores, before[1]).error
         figures["ECE calibrated"] = reliability(after[0].scores, after[1]).error
