@@ -10,7 +10,7 @@ from allsight.scene import Scene
 from allsight.scene.geometry import IGNORE
 
 KNOWN, SOFT = 0.5, 0.3  # opacity of regions that are all of the answer, and of those that a model is sure of
-LEAST_REGION, LEAST_PIECE = 0.02, 0.004  # shares of the picture: what is smaller is no help where much is left open
+LEAST_REGION, LEAST_PIECE = 0.03, 0.01  # shares of the picture: what is smaller is no help where much is left open
 MOST_NAMES = 6
 
 
@@ -18,7 +18,8 @@ def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tu
     """Tint every pixel by its class and return the legend of what is there, the largest first.
 
     Where regions come with probabilities, what is not sure has been left open: they are then tinted softly, without
-    small pieces, and the legend names the largest. Else all is tinted, and lines part what is hard to tell apart.
+    small pieces and not where an object is outlined, and the legend names the largest. Else all is tinted, and lines
+    part what is hard to tell apart. A class that is one of objects too has one colour for both.
 
     Args:
         pixels: (H, W, 3) uint8, painted on. scene: of that size, with regions. line: pixels of a line in this picture.
@@ -26,12 +27,15 @@ def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tu
     assert scene.regions is not None
     regions, soft = scene.regions.numpy(), scene.region_scores is not None
     if soft:
-        regions = _large_pieces(regions)
+        regions = _large_pieces(np.where(_outlined(scene), IGNORE, regions))
     counts = np.bincount(regions.ravel(), minlength=IGNORE + 1)
     counts[IGNORE] = 0
     present = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist()
     names = scene.region_classes.names if scene.region_classes else tuple(f"{i:03}" for i in range(IGNORE))
     colours = class_colours(names)
+    if scene.object_classes is not None:
+        objects = dict(zip(scene.object_classes, class_colours(scene.object_classes.names), strict=True))
+        colours = [objects.get(name, colour) for name, colour in zip(names, colours, strict=True)]
     table = np.zeros((len(counts), 3))
     for label in present:
         table[label] = colours[label]
@@ -40,6 +44,15 @@ def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tu
     if not soft:
         pixels[_borders(regions, line)] = DARK
     return [(names[label], colours[label]) for label in (present[:MOST_NAMES] if soft else present)]
+
+
+def _outlined(scene: Scene) -> NDArray[np.bool_]:
+    """Return (H, W), which pixels a mask of an object covers; one that was located from a tag is none."""
+    covered = np.zeros(scene.size[0] * scene.size[1], dtype=bool)
+    if scene.masks is not None:
+        masks = scene.masks if scene.weak is None else scene.masks[~scene.weak]
+        covered[masks.pixels()[1].numpy()] = True
+    return covered.reshape(scene.size)
 
 
 def _large_pieces(regions: NDArray[np.int64]) -> NDArray[np.int64]:

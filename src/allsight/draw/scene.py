@@ -75,10 +75,12 @@ def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None
     areas = (sides[:, 0] * sides[:, 1]).tolist()
     order = sorted(range(len(areas)), key=lambda i: -areas[i])
     colours, texts = object_colours(scene), _texts(scene)
+    weak = [False] * len(areas) if scene.weak is None else scene.weak.tolist()
     if scene.masks is not None:
-        paint_masks(canvas.pixels, scene.masks, [colours[i] for i in order], torch.tensor(order), canvas.line)
+        # What an activation map covers is no outline, and where regions are tinted it would hide them.
+        drawn = [i for i in order if not (weak[i] and scene.regions is not None)]
+        paint_masks(canvas.pixels, scene.masks, [colours[i] for i in drawn], torch.tensor(drawn).long(), canvas.line)
     boxes: list[tuple[float, float, float, float]] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in scene.boxes.tolist()]
-    weak = [False] * len(boxes) if scene.weak is None else scene.weak.tolist()
     doubtful = _doubtful(scene)
     outlined = [False] * len(boxes) if scene.masks is None else (scene.masks.area() > 0).tolist()
     for i in order:

@@ -11,10 +11,14 @@ from allsight.metrics.sure_pixels import SurePixels
 from allsight.models.system import System
 from allsight.predict import Predictor
 from allsight.predict.evaluate import Evaluation, answers, truth_of
-from allsight.recipes.objects import LEAST_HITS, SHOWN_PRECISION, Measure, object_scores, shown_from
+from allsight.recipes.objects import LEAST_HITS, Measure, object_scores, shown_from
 from allsight.recipes.parts import Parts
 from allsight.recipes.settings import ObjectSettings
 from allsight.scene import Scene, Vocabulary
+
+# Of the pixels that are tinted; more than of objects, because a region is large, and an error in it is seen at once.
+SURE_PRECISION = 0.85
+LEAST_PROBABILITY = 0.5
 
 
 @dataclass
@@ -71,8 +75,10 @@ class Judged:
         """Tell a model from which score on each class is displayed, of objects and of regions."""
         model.thresholds = shown_from(self.evaluation)
         if self.regions.matrix.any():
-            sure = self.sure.thresholds(SHOWN_PRECISION, LEAST_HITS)
-            model.region_thresholds = dict(zip(self.classes, sure, strict=True))
+            sure = self.sure.thresholds(SURE_PRECISION, LEAST_HITS)
+            model.region_thresholds = {
+                name: max(least, LEAST_PROBABILITY) for name, least in zip(self.classes, sure, strict=True)
+            }
 
 
 def everything_measure(recipe: ObjectSettings, model: Model, parts: Parts, val: Dataset) -> Measure:
