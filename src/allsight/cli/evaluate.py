@@ -42,6 +42,7 @@ def evaluate(
     """
     refuse_result(json, force)
     with only_json(json == "-") as stdout:
+        from allsight.data.overlay import with_region_groups
         from allsight.predict import load
         from allsight.predict.evaluate import Evaluation, answers
         from allsight.predict.regions import evaluate_regions
@@ -52,6 +53,8 @@ def evaluate(
             refuse_report(out, force)
         dataset = held_out(data, split)
         predictor = load(model, precision="float32")
+        # A model that knows groups of classes is judged by these.
+        dataset = with_region_groups(dataset, getattr(predictor.system, "groups", {}))
         said = progress(answers(predictor, dataset), len(dataset), "evaluating")
         if dataset.region_classes is not None:
             evaluation, found = evaluate_regions(predictor.model.name, dataset, said)

@@ -36,8 +36,9 @@ class Everything(Vision):
     ) -> None:
         super().__init__(**parts)
         self.least_score = least_score
+        self.groups = dict(groups or {})
         objects = self.heads["objects"].classes if "objects" in self.heads else ()
-        self.things = {name: (groups or {}).get(name, name) for name in objects}  # type: ignore[union-attr]
+        self.things = {name: self.groups.get(name, name) for name in objects}  # type: ignore[union-attr]
 
     def decode(self, outputs: VisionOutputs, frames: Sequence[Frame]) -> list[Scene]:
         """Return one Scene a picture, what all heads say together, in original pixels."""

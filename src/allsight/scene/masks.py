@@ -155,11 +155,9 @@ class Masks:
     def __getitem__(self, index: Tensor) -> "Masks":
         """Select instances by (M,) int64 positions or (N,) bool."""
         chosen = torch.arange(len(self))[index]
-        windows = self.windows[chosen]
-        starts = (self._areas.cumsum(0) - self._areas)[chosen]
-        areas = self._areas[chosen]
-        within = torch.arange(int(areas.sum())) - torch.repeat_interleave(areas.cumsum(0) - areas, areas)
-        return Masks(self.bits[torch.repeat_interleave(starts, areas) + within], windows, self.size)
+        parts = self.bits.split(self._areas.tolist())  # windows are copied whole: no index for every pixel
+        bits = torch.cat([parts[i] for i in chosen.tolist()]) if len(chosen) else self.bits[:0]
+        return Masks(bits, self.windows[chosen], self.size)
 
     def crop(self, which: Tensor, boxes: Tensor, side: int) -> Tensor:
         """Read masks inside boxes, each at the centres of side x side cells, bilinearly between the pixels' centres.

@@ -85,4 +85,5 @@ def _scene(
         masks=masks,
         object_classes=classes,
     )
-    return scene.keep((boxes[:, 2:] > boxes[:, :2]).all(1))
+    inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    return scene if bool(inside.all()) else scene.keep(inside)
