@@ -1,5 +1,6 @@
 """What one format writes it reads again, and the door finds the right reader."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -182,3 +183,22 @@ def test_doors_of_the_real_data(shared_data: Path) -> None:
     assert (detect_format(shared_data / "mnist"), splits(shared_data / "mnist")) == ("idx", ["test", "train"])
     with pytest.raises(AnnotationError, match="no split 'test'"):
         open_dataset(shared_data / "bccd", "test")
+
+
+def test_stopped_between_old_and_new_the_old_data_set_is_back(
+    make_dataset: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, root = {"train": make_dataset()}, tmp_path / "set"
+    write_datasets(made, root, "voc")
+    before = sorted(root.rglob("*"))
+    rename = os.replace
+
+    def stopped(source: Path, target: Path) -> None:
+        if Path(source).name == "new":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_datasets(made, root, "coco", force=True)
+    assert sorted(root.rglob("*")) == before and [path.name for path in tmp_path.iterdir()] == ["set"]

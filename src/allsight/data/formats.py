@@ -131,6 +131,18 @@ def refuse_to_replace(root: str | Path, force: bool) -> None:
         raise OutputError(f"{root}: is no data set, so not even --force replaces it; remove it first") from error
 
 
+def _exchange(new: Path, root: Path, old: Path) -> None:
+    """Put a folder in the place of another one, which is kept as `old`; stopped half way, all is as it was."""
+    try:
+        if root.exists():
+            os.replace(root, old)
+        os.replace(new, root)
+    except BaseException:
+        if old.exists() and not root.exists():
+            os.replace(old, root)
+        raise
+
+
 def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: str, *, force: bool = False) -> None:
     """Write all splits of a data set with copies of its pictures: the whole folder appears, or nothing.
 
@@ -159,8 +171,6 @@ def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: st
                     write(replace(dataset, split=split), new)
                 except OutputError as error:  # nobody knows the temporary folder
                     raise OutputError(str(error).replace(str(new), str(root))) from error
-            if root.exists():
-                os.replace(root, old)
-            os.replace(new, root)
+            _exchange(new, root, old)
     except OSError as error:
         raise OutputError(f"{root}: cannot be written ({error.strerror or error}); nothing was left there") from error

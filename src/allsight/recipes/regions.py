@@ -9,7 +9,6 @@ from torch import Tensor
 from allsight.backbones.freezing import freeze
 from allsight.data.augment import Augmentation
 from allsight.data.dataset import Dataset, join
-from allsight.data.doctor import check
 from allsight.data.formats import open_dataset, splits
 from allsight.data.geometry import Crop, Flip, Scale
 from allsight.data.split import split
@@ -27,7 +26,7 @@ from allsight.predict.evaluate import answers
 from allsight.predict.regions import RegionTally
 from allsight.recipes.card import card_of
 from allsight.recipes.job import Job, Stage
-from allsight.recipes.objects import training_window
+from allsight.recipes.objects import checked, training_window
 from allsight.recipes.parts import live, on_features
 from allsight.recipes.region_settings import LossName, RegionSettings
 from allsight.scene import Scene, Vocabulary
@@ -58,10 +57,7 @@ def read_regions(recipe: RegionSettings) -> tuple[Dataset, Dataset, list[str]]:
     parts = {name: part.with_regions() for name, part in parts.items()}
     if parts["train"].region_classes is None:
         raise TrainingError(f"{path}: has no regions to learn from; give label maps or outlines of objects")
-    report = check(parts)
-    if report.fatal:
-        raise TrainingError(f"{path}: {report.fatal[0]}")
-    return report.datasets["train"], report.datasets["val"], report.lines(each=3)
+    return checked(parts, path)
 
 
 def _held_out(dataset: Dataset, beginning: str) -> dict[str, Dataset]:
@@ -90,6 +86,49 @@ def _times(weight: float, loss: RegionLoss, logits: Tensor, truth: Tensor) -> Te
     return weight * loss(logits, truth)
 
 
+def _stage(
+    recipe: RegionSettings,
+    system: Vision,
+    learner: System,
+    steps: int,
+    name: str = "",
+    *,
+    epochs: int,
+    rate: float,
+    losses: dict[str, RegionLoss],
+    until: str,
+) -> Stage:
+    """Return a stage in which the trunk learns behind `until` ("" all of it), unless it is held still for good.
+
+    Args:
+        learner: what the loop trains, the system or what stands on its trunk. steps: of an epoch. name: of the stage.
+    """
+
+    def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
+        for head in system.heads.values():
+            if isinstance(head, RegionHead):
+                head.losses = losses
+        if not recipe.frozen:
+            freeze(system.trunk, until or None)
+        factors = {} if recipe.frozen else {"trunk.": recipe.trunk_rate}
+        groups = parameter_groups(learner, rate, recipe.weight_decay, factors)
+        times = recipe.epochs_of(epochs, steps)
+        config = FitConfig(
+            epochs=times,
+            batch_size=recipe.batch_size,
+            precision=recipe.precision,
+            clip_norm=10.0,
+            warmup=min(200, steps * times // 10),
+            ema_decay=recipe.ema_decay,
+            seed=recipe.seed,
+            evaluate_every=times if recipe.few else recipe.evaluate_every,
+            checkpoint_seconds=recipe.checkpoint_seconds,
+        )
+        return {"adamw": torch.optim.AdamW(groups)}, config
+
+    return Stage(name, begin)
+
+
 def region_job(
     recipe: RegionSettings, train: Dataset, val: Dataset, notes: Sequence[str], *, start: Spec, saved: Spec
 ) -> Job:
@@ -114,7 +153,6 @@ def region_job(
     augmentation = Augmentation(window, (Flip(), Scale(*(zoom * s for s in recipe.scale)), Crop()), fill=fill)
     parts = (on_features if recipe.frozen else live)(recipe, model, train, val, augmentation)
     losses = losses_of(recipe.loss, train)
-    heads = [head for head in system.heads.values() if isinstance(head, RegionHead)]
 
     def scores(learner: System) -> dict[str, float]:
         # What learns is the model's system or a part of it, so that the model says what there is to judge.
@@ -124,36 +162,13 @@ def region_job(
                 tally.add(said, example.scene)
         return tally.summary()
 
-    def stage(name: str, epochs: int, rate: float, losses: dict[str, RegionLoss], until: str) -> Stage:
-        def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
-            for head in heads:
-                head.losses = losses
-            if not recipe.frozen:
-                freeze(system.trunk, until or None)
-            factors = {} if recipe.frozen else {"trunk.": recipe.trunk_rate}
-            groups = parameter_groups(parts.learner, rate, recipe.weight_decay, factors)
-            steps = max(1, len(train) // recipe.batch_size)
-            times = recipe.epochs_of(epochs, steps)
-            config = FitConfig(
-                epochs=times,
-                batch_size=recipe.batch_size,
-                precision=recipe.precision,
-                clip_norm=10.0,
-                warmup=min(200, steps * times // 10),
-                ema_decay=recipe.ema_decay,
-                seed=recipe.seed,
-                evaluate_every=times if recipe.few else recipe.evaluate_every,
-                checkpoint_seconds=recipe.checkpoint_seconds,
-            )
-            return {"adamw": torch.optim.AdamW(groups)}, config
-
-        return Stage(name, begin)
-
-    stages = [stage("", recipe.epochs, recipe.learning_rate, losses, recipe.freeze_until)]
+    stage = partial(_stage, recipe, system, parts.learner, max(1, len(train) // recipe.batch_size))
+    rate = recipe.learning_rate
+    stages = [stage(epochs=recipe.epochs, rate=rate, losses=losses, until=recipe.freeze_until)]
     if recipe.lovasz_epochs:
         lovasz = {"lovasz": partial(_times, recipe.lovasz_weight, lovasz_softmax)} if recipe.lovasz_weight else {}
         both = losses | lovasz
-        stages.append(stage("lovasz", recipe.lovasz_epochs, recipe.learning_rate * LOVASZ_RATE, both, ""))
+        stages.append(stage("lovasz", epochs=recipe.lovasz_epochs, rate=rate * LOVASZ_RATE, losses=both, until=""))
     return Job(
         model=model,
         learner=parts.learner,
