@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from allsight.models.segmentation.regions import RegionHead, RegionOutputs, at_pixels
+from allsight.models.segmentation.regions import RegionHead, RegionOutputs, best_at_pixels
 from allsight.scene import Frame, Scene
 from allsight.scene.geometry import IGNORE
 
@@ -52,11 +52,6 @@ def most_probable(logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
         (H, W) int64, (H, W) float32.
     """
     shares = logits.softmax(0)
-    labels = shares.argmax(0).unique().tolist()
-    scores = at_pixels(shares[labels[0]][None], frame)[0]
-    regions = torch.full_like(scores, labels[0], dtype=torch.int64)
-    for label in labels[1:]:  # one at a time: a photograph of 12 megapixels shall not be held 27 times
-        share = at_pixels(shares[label][None], frame)[0]
-        regions.masked_fill_(share > scores, label)
-        torch.maximum(scores, share, out=scores)
-    return regions, scores
+    there = shares.argmax(0).unique()
+    scores, places = best_at_pixels(shares[there], frame)
+    return there[places], scores
