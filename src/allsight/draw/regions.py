@@ -9,7 +9,7 @@ from allsight.draw.palette import DARK, Colour, class_colours
 from allsight.scene import Scene
 from allsight.scene.geometry import IGNORE
 
-KNOWN, SOFT = 0.5, 0.3  # opacity of regions that are all of the answer, and of those that a model is sure of
+KNOWN, SOFT = 0.5, 0.22  # opacity of regions that are all of the answer, and of those that a model is sure of
 LEAST_REGION, LEAST_PIECE = 0.03, 0.01  # shares of the picture: what is smaller is no help where much is left open
 MOST_NAMES = 6
 
@@ -18,8 +18,9 @@ def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tu
     """Tint every pixel by its class and return the legend of what is there, the largest first.
 
     Where regions come with probabilities, what is not sure has been left open: they are then tinted softly, without
-    small pieces and not where an object is outlined, and the legend names the largest. Else all is tinted, and lines
-    part what is hard to tell apart. A class that is one of objects too has one colour for both.
+    small pieces, and the legend names the largest. Objects are left to their outlines then, which say more than a tint.
+    Else all is tinted, and lines part what is hard to tell apart. A class that is one of objects too has one colour for
+    both.
 
     Args:
         pixels: (H, W, 3) uint8, painted on. scene: of that size, with regions. line: pixels of a line in this picture.
@@ -27,7 +28,7 @@ def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tu
     assert scene.regions is not None
     regions, soft = scene.regions.numpy(), scene.region_scores is not None
     if soft:
-        regions = _large_pieces(np.where(_outlined(scene), IGNORE, regions))
+        regions = _large_pieces(np.where(_of_objects(scene), IGNORE, regions))
     counts = np.bincount(regions.ravel(), minlength=IGNORE + 1)
     counts[IGNORE] = 0
     present = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist()
@@ -46,8 +47,11 @@ def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tu
     return [(names[label], colours[label]) for label in (present[:MOST_NAMES] if soft else present)]
 
 
-def _outlined(scene: Scene) -> NDArray[np.bool_]:
-    """Return (H, W), which pixels a mask of an object covers; one that was located from a tag is none."""
+def _of_objects(scene: Scene) -> NDArray[np.bool_]:
+    """Return (H, W), which pixels are no part of the surroundings: all but stuff, or where that is not told, masks."""
+    if scene.panoptic is not None:
+        stuff = [segment["id"] for segment in scene.segments or () if not segment.get("thing")]
+        return ~np.isin(scene.panoptic.numpy(), stuff)
     covered = np.zeros(scene.size[0] * scene.size[1], dtype=bool)
     if scene.masks is not None:
         masks = scene.masks if scene.weak is None else scene.masks[~scene.weak]
@@ -60,11 +64,16 @@ def _large_pieces(regions: NDArray[np.int64]) -> NDArray[np.int64]:
     counts = np.bincount(regions.ravel(), minlength=IGNORE + 1)[:IGNORE]
     kept = np.full_like(regions, IGNORE)
     for label in np.flatnonzero(counts >= LEAST_REGION * regions.size).tolist():
-        pieces, _ = components(regions == label)
-        large = np.bincount(pieces.ravel()) >= LEAST_PIECE * regions.size
-        large[0] = False
-        kept[large[pieces]] = label
+        kept[pieces_of(regions == label, LEAST_PIECE * regions.size)] = label
     return kept
+
+
+def pieces_of(inside: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    """Return a shape (H, W) without its pieces of fewer than `least` pixels."""
+    pieces, _ = components(inside)
+    large = np.bincount(pieces.ravel()) >= least
+    large[0] = False
+    return large[pieces]
 
 
 def _borders(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:

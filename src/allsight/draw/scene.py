@@ -11,12 +11,13 @@ from torch import Tensor
 
 from allsight.draw.canvas import Canvas, footer, interleaved, planar
 from allsight.draw.palette import GREY, Colour, class_colours
-from allsight.draw.regions import blend, paint_regions
+from allsight.draw.regions import blend, paint_regions, pieces_of
 from allsight.errors import PictureError
 from allsight.scene import Masks, Scene, Vocabulary
 
 SMALLEST = 480  # pixels of the longer side, below which lines and letters would hide the picture
 MASK = 0.4  # opacity
+LEAST_PIECE = 0.1  # of a predicted mask: what is smaller lies elsewhere by mistake, as a rule
 MOST_TEXT = 0.15  # of the picture may be covered by labels
 LEAST_TAG, MOST_TAGS = 0.1, 3
 UNKNOWN = "? outside what the model knows"
@@ -79,7 +80,8 @@ def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None
     if scene.masks is not None:
         # What an activation map covers is no outline, and where regions are tinted it would hide them.
         drawn = [i for i in order if not (weak[i] and scene.regions is not None)]
-        paint_masks(canvas.pixels, scene.masks, [colours[i] for i in drawn], torch.tensor(drawn).long(), canvas.line)
+        order_drawn, least = torch.tensor(drawn).long(), 0.0 if scene.scores is None else LEAST_PIECE
+        paint_masks(canvas.pixels, scene.masks, [colours[i] for i in drawn], order_drawn, canvas.line, least)
     boxes: list[tuple[float, float, float, float]] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in scene.boxes.tolist()]
     doubtful = _doubtful(scene)
     outlined = [False] * len(boxes) if scene.masks is None else (scene.masks.area() > 0).tolist()
@@ -146,7 +148,9 @@ def _texts(scene: Scene) -> list[str]:
     return [" ".join(words) for words in parts]
 
 
-def paint_masks(pixels: NDArray[np.uint8], masks: Masks, colours: list[Colour], order: Tensor, line: int) -> None:
+def paint_masks(
+    pixels: NDArray[np.uint8], masks: Masks, colours: list[Colour], order: Tensor, line: int, least_piece: float = 0.0
+) -> None:
     """Lay translucent masks with an outline over a picture.
 
     Args:
@@ -159,6 +163,8 @@ def paint_masks(pixels: NDArray[np.uint8], masks: Masks, colours: list[Colour], 
     for window, bits, colour in zip(chosen.windows.tolist(), chosen.bits.split(areas.tolist()), colours, strict=True):
         x1, y1, x2, y2 = window
         inside = bits.numpy().reshape(y2 - y1, x2 - x1)
+        if least_piece:
+            inside = pieces_of(inside, least_piece * np.count_nonzero(inside))
         core = inside.astype(np.uint8)
         for axis in (0, 1):
             core = minimum_filter1d(core, 2 * line + 1, axis=axis, mode="constant")
