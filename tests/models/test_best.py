@@ -97,9 +97,10 @@ def test_real_answers_are_those_of_the_plain_way(seen):
     found_any = 0
     for output, frame in outputs:
         (answer,) = system.decode(output, [frame])
-        objects = objects_by_sorting(system.heads["objects"], output.heads["objects"], frame)
+        dense = system.heads["objects"].boxes
+        objects = objects_by_sorting(dense, dense(output.features, [frame]), frame)
         places = places_by_painting(system.heads["tags"], output.heads["tags"], frame)
-        assert torch.equal(answer.boxes, torch.cat([places.boxes, objects.boxes]))
+        torch.testing.assert_close(answer.boxes, torch.cat([places.boxes, objects.boxes]), atol=0.01, rtol=0)
         assert torch.equal(answer.scores, torch.cat([places.scores, objects.scores]))
         assert answer.names() == places.names() + objects.names()
         assert answer.weak.tolist() == [True] * len(places) + [False] * len(objects)
