@@ -1,10 +1,14 @@
-"""Hold the trunk still or train it too: what pays with few labels and what with many."""
+"""Hold the trunk still or train it too: what pays with few labels and what with many.
+
+Each arm has its best learning rate for each number of pictures; see `allsight.claims.training.tuned`. The trunk learns,
+where it does, with a tenth of it.
+"""
 
 from functools import partial
 from typing import Any
 
 from allsight.claims.claim import Claim, Comparison, Run
-from allsight.claims.training import FULL, QUICK, trained
+from allsight.claims.training import FULL, QUICK, trained, tuned
 from allsight.recipes.retinanet import RetinaNet
 
 ALL = 0
@@ -20,11 +24,14 @@ def pictures(count: int) -> str:
 def average_precision(run: Run, *, count: int, frozen: bool) -> float:
     """Train the narrow RetinaNet on so many pictures, the trunk held still or not; return COCO's AP.
 
-    Both go as often through the pictures, and make at least 100 steps.
+    Both go as often through the pictures, by as many steps of as many pictures, and make at least 100 of them.
     """
     size: dict[str, Any] = {**QUICK, "steps": 20} if run.quick else FULL
-    recipe = RetinaNet((run.data / "bccd",), frozen=frozen, shots=count, **size)
-    return trained(recipe, run, f"{'frozen' if frozen else 'tuned'} {pictures(count)}").scores["AP"]
+    alike: dict[str, Any] = {"batch_size": RetinaNet.frozen_batch, "scale": RetinaNet.frozen_scale}
+    recipe = RetinaNet((run.data / "bccd",), frozen=frozen, shots=count, **alike, **size)
+    arm = f"{'frozen' if frozen else 'fine-tuned'} {pictures(count)}"
+    setting = "frozen_rate" if frozen else "learning_rate"
+    return trained(tuned(recipe, run, arm, score="AP", setting=setting), run, arm).scores["AP"]
 
 
 CLAIM = Claim(

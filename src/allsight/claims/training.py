@@ -38,26 +38,35 @@ def trained(recipe: Any, run: Run, arm: str) -> Trained:
 TUNING_SEED = 7  # none of those that are compared
 
 
-def tuned(recipe: Any, run: Run, arm: str, *, score: str, rates: Sequence[float] = (0.003, 0.01, 0.03)) -> Any:
+def tuned(
+    recipe: Any,
+    run: Run,
+    arm: str,
+    *,
+    score: str,
+    rates: Sequence[float] = (0.003, 0.01, 0.03),
+    setting: str = "learning_rate",
+) -> Any:
     """Return a recipe with the best of some learning rates, by one training of half the length each.
 
     They are made once for all seeds of a claim, with a seed of their own. The quick form takes the middle rate untried.
 
     Args:
-        recipe: with `learning_rate` and `epochs`. run, arm: see `trained`. score: the name of the one that decides.
-        rates: to choose from.
+        recipe: with `epochs`. run, arm: see `trained`. score: the name of the one that decides.
+        rates: to choose from. setting: the recipe's name for them.
     """
     if run.quick:
-        return replace(recipe, learning_rate=sorted(rates)[len(rates) // 2])
-    return replace(recipe, learning_rate=_best(recipe, replace(run, seed=TUNING_SEED), arm, score, tuple(rates)))
+        return replace(recipe, **{setting: sorted(rates)[len(rates) // 2]})
+    best = _best(recipe, replace(run, seed=TUNING_SEED), arm, score, tuple(rates), setting)
+    return replace(recipe, **{setting: best})
 
 
 @cache
-def _best(recipe: Any, run: Run, arm: str, score: str, rates: tuple[float, ...]) -> float:
+def _best(recipe: Any, run: Run, arm: str, score: str, rates: tuple[float, ...], setting: str) -> float:
     """Return the rate of the best score."""
 
     def found(rate: float) -> float:
-        half = replace(recipe, learning_rate=rate, epochs=max(1, recipe.epochs // 2))
+        half = replace(recipe, epochs=max(1, recipe.epochs // 2), **{setting: rate})
         return trained(half, run, f"{arm} at {rate:g}").scores[score]
 
     return max(rates, key=found)

@@ -55,7 +55,8 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """Return the batch with its pictures in pinned memory, as torch's DataLoader asks for."""
-        return Batch(self.pictures.pin_memory(), self.frames, self.scenes, self.names)
+        # Grey pictures may be one plane seen three times, which cannot be pinned.
+        return Batch(self.pictures.contiguous().pin_memory(), self.frames, self.scenes, self.names)
 
 
 # (the sample, a source of others drawn at random, randomness) -> the sample as the model shall see it

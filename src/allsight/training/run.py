@@ -3,8 +3,8 @@
 import atexit
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -103,6 +103,7 @@ class Run:
         self.total = config.epochs * self.sampler.batches
         self.loader = BatchLoader(data, self.sampler, collate, config.workers, accelerator.device.type == "cuda")
         self.order_memory(torch.channels_last if config.channels_last else torch.contiguous_format)
+        step.to(accelerator.device)  # accelerate moves no model twice, and an earlier stage has brought this one back
         model = accelerator.prepare_model(step.train())
         self.update = Update(model, optimizers, accelerator, config.precision, config.clip_norm)
         self.ema = None if config.ema_decay is None else ExponentialMovingAverage(step, config.ema_decay)
@@ -172,6 +173,19 @@ class Run:
         """The averaged weights while inside, if the run keeps any."""
         return self.ema.swapped_in() if self.ema else nullcontext()
 
+    @contextmanager
+    def at_home(self) -> Iterator[None]:
+        """Have the weights on the CPU while inside: that is where answers are given and measured."""
+        tensors = [*self.step.parameters(), *self.step.buffers()]
+        away = [tensor.data for tensor in tensors]  # optimisers and averages know these very storages
+        try:
+            for tensor in tensors:
+                tensor.data = tensor.data.cpu()
+            yield
+        finally:
+            for tensor, data in zip(tensors, away, strict=True):
+                tensor.data = data
+
     def evaluate(self) -> dict[str, float]:
         """Measure the system if that is due at this epoch's end; the first process does, the others wait for what it
         says."""
@@ -181,7 +195,7 @@ class Run:
         self.update.finite.settle()
         before, scores = time.monotonic(), {}
         if self.leads:
-            with alone(), self.averaged(), torch.no_grad():
+            with alone(), self.averaged(), self.at_home(), torch.no_grad():
                 scores = {name: float(score) for name, score in self.measure(self.step.eval().system).items()}
             self.step.train()
         self.lap += time.monotonic() - before
@@ -264,13 +278,14 @@ class Run:
         self.begun, self.lap_step = time.monotonic() - self.at.seconds, self.at.step
 
     def finish(self) -> FitResult:
-        """Give the step the weights that scored best, or the averaged ones where nothing was measured."""
+        """Give the step the weights that scored best, or the averaged ones where nothing was measured, on the CPU."""
         self.accelerator.wait_for_everyone()
         at = self.at
         if at.scores:
             load_weights(self.step, self.files.load(self.files.best)["model"], self.files.best)
         elif self.ema:
             self.ema.copy_into_module()
+        self.step.cpu()
         self.order_memory(torch.contiguous_format)
         self.step.eval()
         return FitResult(at.step, at.score, at.best_step, at.scores, time.monotonic() - self.begun)
