@@ -184,6 +184,14 @@ def test_small_pieces_of_predicted_masks_are_left_out() -> None:
     assert (draw(grey(*size), predicted)[apart] == 90).all()
 
 
+@pytest.mark.parametrize("scores", [None, torch.tensor([0.9])])
+def test_of_a_mask_without_pixels_the_box_alone_is_drawn(scores: torch.Tensor | None) -> None:
+    size = (500, 600)
+    masks = Masks.from_dense(torch.zeros(1, *size, dtype=torch.bool))
+    boxed = scene(size, (100, 100, 430, 300)).with_(scores=scores)
+    assert torch.equal(draw(grey(*size), boxed.with_(masks=masks)), draw(grey(*size), boxed))
+
+
 def test_tags_stand_below_the_picture() -> None:
     size = (500, 500)
     drawn = draw(grey(*size), Scene(size, tags=torch.tensor([0.9, 0.05]), tag_classes=NAMES))

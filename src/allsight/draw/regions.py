@@ -71,7 +71,7 @@ def _large_pieces(regions: NDArray[np.int64]) -> NDArray[np.int64]:
 def pieces_of(inside: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
     """Return a shape (H, W) without its pieces of fewer than `least` pixels."""
     pieces, _ = components(inside)
-    large = np.bincount(pieces.ravel()) >= least
+    large = np.bincount(pieces.ravel(), minlength=1) >= least  # a mask without pixels has no window
     large[0] = False
     return large[pieces]
 
