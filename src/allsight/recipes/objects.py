@@ -208,13 +208,4 @@ def object_job(
         return {"adamw": torch.optim.AdamW(groups)}, config
 
     measured = measure(recipe, model, parts, val)
-    return Job(
-        model=model,
-        learner=parts.learner,
-        data=parts.data,
-        collate=parts.collate,
-        stages=[Stage("", begin)],
-        evaluate=measured.scores,
-        finish=measured.finish,
-        notes=[*notes, *parts.notes],
-    )
+    return parts.job(model, [Stage("", begin)], measured.scores, notes, measured.finish)

@@ -160,12 +160,4 @@ def region_job(
         lovasz = {"lovasz": partial(_times, recipe.lovasz_weight, lovasz_softmax)} if recipe.lovasz_weight else {}
         both = losses | lovasz
         stages.append(stage("lovasz", epochs=recipe.lovasz_epochs, rate=rate * LOVASZ_RATE, losses=both, until=""))
-    return Job(
-        model=model,
-        learner=parts.learner,
-        data=parts.data,
-        collate=parts.collate,
-        stages=stages,
-        evaluate=scores,
-        notes=[*notes, *parts.notes],
-    )
+    return parts.job(model, stages, scores, notes)
