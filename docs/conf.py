@@ -12,7 +12,7 @@ author = "the authors of Allsight"
 copyright = "the authors of Allsight, Apache-2.0"
 version = release = allsight.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings", "tables"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings", "model_tables", "record_tables"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 

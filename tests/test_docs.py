@@ -238,7 +238,8 @@ def test_docstrings_are_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tables_follow_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(DOCS / "_extensions")
-    import tables
+    import model_tables
+    import record_tables
     from sphinx.application import Sphinx
 
     card = {"task": "objects: RBC", "scores": {"AP50": 0.8812}, "licence": "MIT", "command": "allsight train --x"}
@@ -249,12 +250,12 @@ def test_tables_follow_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     line = {"what": "7 sheep", "ours": "1 s", "peer": "dog 8 s", "ratio": 8.04}
     record = {"benchmark": "nms", "machine": {"cpu": "6502"}, "headline": [line], "rows": rows}
     write_json(tmp_path / "results" / "nms.json", record)
-    monkeypatch.setattr(tables, "WEIGHTS", tmp_path / "weights")
-    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(model_tables, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(record_tables, "RESULTS", tmp_path / "results")
     asked = ("model-card} made", "model-card} absent", "model-table}", "benchmark-table} toy", "benchmark-table} none")
     asked += ("recipe-settings} classifier", "trunk-table}", "bench-summary}")
     (tmp_path / "index.md").write_text("# Tables\n\n" + "\n\n".join(f"```{{{name}\n```" for name in asked), "utf-8")
-    (tmp_path / "conf.py").write_text('extensions = ["myst_parser", "tables"]\n')
+    (tmp_path / "conf.py").write_text('extensions = ["myst_parser", "model_tables", "record_tables"]\n')
     here, out = str(tmp_path), str(tmp_path / "out")
     Sphinx(here, here, out, out, "xml", status=None, warningiserror=True).build()
     text = " ".join(re.sub(r"<[^>]*>", " ", (tmp_path / "out" / "index.xml").read_text("utf-8")).split())

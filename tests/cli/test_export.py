@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +135,24 @@ def test_all_runtimes_say_the_same_and_the_graph_is_made_once(call, picture, cla
         assert ("preparing tiny-classifier" in result.err) == (runtime == "onnxruntime")
     for other in tags[1:]:
         assert other == pytest.approx(tags[0], abs=2e-4)
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_the_pictures_are_seen(picture, classifier, tmp_path):
+    for name in BLOCKED:
+        pytest.importorskip(name)
+    picture(tmp_path / "a.png")
+    cache, temporary = tmp_path / "file", tmp_path / "temporary"
+    cache.write_text("mine")
+    temporary.mkdir()
+    program = "import sys; from allsight.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    words = (program, "see", "a.png", "--model", str(classifier), "--runtime", "openvino", "--json", "-")
+    environment = {**os.environ, "ALLSIGHT_CACHE": str(cache), "TMPDIR": str(temporary)}
+    result = subprocess.run(
+        [sys.executable, "-c", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["pictures"][0]["tags"]
+    (told,) = (line for line in result.stderr.splitlines() if "ALLSIGHT_CACHE" in line)
+    assert f"{cache}: cannot be written (" in told
+    assert "Traceback" not in result.stderr
+    assert not list(temporary.glob("allsight*"))

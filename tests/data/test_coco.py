@@ -202,3 +202,99 @@ def test_classes_that_stand_twice(categories: list[Any], told: str, tmp_path: Pa
     path.write_text(json.dumps({"images": [], "annotations": [], "categories": categories}))
     with pytest.raises(AnnotationError, match=f"train.json: {told}"):
         read_coco(path)
+
+
+def without(item: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name != key}
+
+
+GOOD = box(17, [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (without(GOOD, "image_id"), "annotations[1] (id 17) has no image_id"),
+        (without(GOOD, "category_id"), "annotations[1] (id 17) has no category_id"),
+        (without(GOOD, "bbox"), "annotations[1] (id 17) has no bbox"),
+        (without(without(GOOD, "bbox"), "id"), "annotations[1] has no bbox"),
+        (GOOD | {"bbox": [1, 2, 3]}, "annotations[1] (id 17) has the bbox [1, 2, 3], which is no list of 4 numbers"),
+        (
+            GOOD | {"bbox": ["a", "b", "c", "d"]},
+            "annotations[1] (id 17) has the bbox ['a', 'b', 'c', 'd'], which is no list of 4 numbers",
+        ),
+        (GOOD | {"bbox": "1234"}, "annotations[1] (id 17) has the bbox '1234', which is no list of 4 numbers"),
+        (GOOD | {"image_id": 99}, "annotations[1] (id 17) has the image_id 99, which none of the images has"),
+        (GOOD | {"image_id": [1]}, "annotations[1] (id 17) has the image_id [1], which is no number or text"),
+        (GOOD | {"category_id": "cat"}, "annotations[1] (id 17) has the category_id 'cat', which is no whole number"),
+        (GOOD | {"area": None}, "annotations[1] (id 17) has the area None, which is no number"),
+        ("nonsense", "annotations[1] is 'nonsense', no object with keys"),
+    ],
+)
+def test_a_broken_annotation_is_told_by_its_place_and_key(broken: Any, told: str, tmp_path: Path) -> None:
+    save_picture(tmp_path / "train" / "1.png")
+    file = write(tmp_path, [image(1)], [GOOD, broken])
+    dataset = read_coco(tmp_path)
+    assert list(map(str, dataset.problems)) == [f"{file}: {told}; dropped"]
+    assert dataset[0].scene.boxes.tolist() == [[1, 2, 4, 6]]
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (without(image(2), "id"), "images[1] has no id"),
+        (image(2, id={}), "images[1] has the id {}, which is no number or text"),
+        (without(image(2), "file_name"), "images[1] (id 2) has no file_name"),
+        (image(2, width="wide"), "images[1] (id 2) has the width 'wide', which is no whole number"),
+        (None, "images[1] is None, no object with keys"),
+    ],
+)
+def test_a_broken_image_is_told_by_its_place_and_key(broken: Any, told: str, tmp_path: Path) -> None:
+    save_picture(tmp_path / "train" / "1.png")
+    file = write(tmp_path, [image(1), broken], [GOOD])
+    dataset = read_coco(tmp_path)
+    assert list(map(str, dataset.problems)) == [f"{file}: {told}; dropped"]
+    assert len(dataset) == len(dataset[0].scene) == 1
+
+
+def test_annotations_of_a_broken_image_are_not_told_again(tmp_path: Path) -> None:
+    save_picture(tmp_path / "train" / "1.png")
+    write(tmp_path, [image(1), without(image(2), "file_name")], [GOOD, GOOD | {"image_id": 2}])
+    assert len(read_coco(tmp_path).problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"images": {"id": 1}}, "has no list of images; give annotations in COCO form"),
+        ({"annotations": None}, "its annotations are no list; export it again"),
+        ({"annotations": 3}, "its annotations are no list; export it again"),
+        ({"categories": None}, "has no list of categories; export it again"),
+        ({"categories": [{"name": "cat"}]}, "categories[0] has no id; export it again"),
+        ({"categories": [{"id": 1}]}, "categories[0] (id 1) has no name; export it again"),
+        ({"categories": ["cat"]}, "categories[0] is 'cat', no object with keys; export it again"),
+        (
+            {"categories": [{"id": 1, "name": "cat", "keypoints": 17}]},
+            "categories[0] (id 1) has the keypoints 17, which is no list; export it again",
+        ),
+    ],
+)
+def test_a_broken_list_is_told(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    file = tmp_path / "train.json"
+    file.write_text(json.dumps({"images": [], "annotations": [], "categories": CATEGORIES} | changes))
+    with pytest.raises(AnnotationError) as caught:
+        read_coco(file)
+    assert str(caught.value) == f"{file}: {told}"
+
+
+def test_broken_captions_are_told(tmp_path: Path) -> None:
+    save_picture(tmp_path / "train" / "1.png")
+    write(tmp_path, [image(1)], [GOOD])
+    broken = [{"id": 5, "image_id": 1}, {"image_id": [1], "caption": "a"}, {"image_id": 99, "caption": "elsewhere"}]
+    file = write(tmp_path, [], [*broken, {"image_id": 1, "caption": " a cat "}], "annotations/captions_train.json")
+    dataset = read_coco(tmp_path, "train")
+    assert dataset[0].scene.captions == ("a cat",)
+    assert list(map(str, dataset.problems)) == [
+        f"{file}: annotations[0] (id 5) has no caption; dropped",
+        f"{file}: annotations[1] has the image_id [1], which is no number or text; dropped",
+    ]

@@ -227,6 +227,32 @@ def test_panoptic(panoptic: Path) -> None:
     assert lost_fields(dataset, "regions") == []
 
 
+def test_broken_entries_of_panoptic_are_told(panoptic: Path) -> None:
+    file = panoptic / "annotations" / "panoptic_val2017.json"
+    value = json.loads(file.read_text())
+    (good, _), (segment, *_) = value["annotations"], value["annotations"][0]["segments_info"]
+    value["images"].append({"file_name": "two.jpg"})
+    value["annotations"] = [
+        good,
+        {"image_id": 77},
+        {"image_id": 4},
+        good | {"segments_info": 3},
+        good | {"segments_info": [segment, {"id": 5}]},
+        good | {"segments_info": [segment | {"category_id": 99}]},
+    ]
+    file.write_text(json.dumps(value))
+    dataset = open_dataset(panoptic)
+    assert len(dataset) == 1
+    assert [str(problem).removeprefix(f"{file}: ") for problem in dataset.problems] == [
+        "images[1] has no id; dropped",
+        "annotations[1] has the image_id 77, which none of the images has; dropped",
+        "annotations[2] has no file_name; dropped",
+        "annotations[3] has the segments_info 3, which is no list; dropped",
+        "annotations[4]: segments_info[1] (id 5) has no category_id; dropped",
+        "annotations[5]: segments_info[0] (id 70000) has the category_id 99, which none of the categories has; dropped",
+    ]
+
+
 def objects() -> Dataset:
     """One picture with a large dog, a small cat on it and a crowd, as masks; and one whose masks nobody knows."""
     dense = torch.zeros(3, 48, 64, dtype=torch.bool)

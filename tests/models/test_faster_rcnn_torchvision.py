@@ -144,11 +144,9 @@ def picture():
     return torch.randint(0, 256, (1, 3, 128, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-@torch.no_grad()
-def test_faster_rcnn_answers_equally_on_the_same_random_weights(monkeypatch, picture):
-    models = detection_models(monkeypatch)
+def two_stages(models, name):
+    """Torchvision's detector with random weights by which it sees many objects, and ours with the same weights."""
     torch.manual_seed(0)
-    name = "fasterrcnn_resnet50_fpn"
     options = {"weights": None, "weights_backbone": None, "num_classes": 6, "min_size": 128, "max_size": 256}
     reference = disturbed(getattr(models, name)(**options, rpn_post_nms_top_n_test=200))
     louder(reference.rpn.head.cls_logits, 30)
@@ -158,6 +156,12 @@ def test_faster_rcnn_answers_equally_on_the_same_random_weights(monkeypatch, pic
     system = built(name, Vocabulary(tuple("abcde"))).eval()
     system.heads["objects"].proposed = 200
     load_state(system, reference.state_dict(), source="torchvision", rename=torchvision_key)
+    return reference, system
+
+
+@torch.no_grad()
+def test_faster_rcnn_answers_equally_on_the_same_random_weights(monkeypatch, picture):
+    reference, system = two_stages(detection_models(monkeypatch), "fasterrcnn_resnet50_fpn")
     seen = {}
     reference.rpn.register_forward_hook(lambda module, given, answer: seen.update(proposals=answer[0][0]))
     reference.roi_heads.box_predictor.register_forward_hook(lambda module, given, answer: seen.update(regions=answer))
@@ -178,18 +182,7 @@ def test_faster_rcnn_answers_equally_on_the_same_random_weights(monkeypatch, pic
 
 @torch.no_grad()
 def test_mask_rcnn_answers_equally_on_the_same_random_weights(monkeypatch, picture):
-    models = detection_models(monkeypatch)
-    torch.manual_seed(0)
-    name = "maskrcnn_resnet50_fpn"
-    options = {"weights": None, "weights_backbone": None, "num_classes": 6, "min_size": 128, "max_size": 256}
-    reference = disturbed(getattr(models, name)(**options, rpn_post_nms_top_n_test=200))
-    louder(reference.rpn.head.cls_logits, 30)
-    louder(reference.rpn.head.bbox_pred, 5)
-    louder(reference.roi_heads.box_predictor.cls_score, 100)
-    louder(reference.roi_heads.box_predictor.bbox_pred, 20)
-    system = built(name, Vocabulary(tuple("abcde"))).eval()
-    system.heads["objects"].proposed = 200
-    load_state(system, reference.state_dict(), source="torchvision", rename=torchvision_key)
+    reference, system = two_stages(detection_models(monkeypatch), "maskrcnn_resnet50_fpn")
     seen = {}
     reference.roi_heads.mask_predictor.register_forward_hook(lambda module, given, answer: seen.update(masks=answer))
     (wanted,) = reference([picture[0] / 255])

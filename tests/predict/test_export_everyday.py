@@ -5,16 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from same_answers import assert_same_objects, each_runtime, scenes_of_both, smooth
 
 from allsight.hub import Model, Preprocessing, Spec
-from allsight.metrics.instances import mask_overlaps
-from allsight.predict import Predictor
 from allsight.predict.graphs import outputs_like, write_onnx
-from allsight.predict.runtimes import OnnxRuntime, OpenVinoRuntime
-
-RUNTIMES = [("onnxruntime", OnnxRuntime), ("openvino", OpenVinoRuntime)]
-SIZES = [(64, 96), (96, 96), (128, 64)]
+from allsight.predict.runtimes import OnnxRuntime
 
 
 @pytest.fixture(scope="module")
@@ -46,37 +41,20 @@ def graph(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def picture(size: tuple[int, int]) -> Tensor:
-    """Smooth blobs, so that no score hangs on rounding."""
-    noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(sum(size)))
-    return (torch.nn.functional.interpolate(noise, size, mode="bicubic").clamp(0, 1) * 255).to(torch.uint8)[0]
-
-
-@pytest.mark.parametrize(("package", "kind"), RUNTIMES)
+@each_runtime
 def test_all_heads_say_the_same_in_every_runtime(package: str, kind: type, model: Model, graph: Path) -> None:
     pytest.importorskip(package)
-    runtime = kind(graph, outputs_like(model))
-    for size in SIZES:
-        (expected,) = Predictor(model).scenes([picture(size)])
-        (found,) = Predictor(model, runtime=runtime).scenes([picture(size)])
+    for expected, found in scenes_of_both(model, kind(graph, outputs_like(model))):
         torch.testing.assert_close(found.tags, expected.tags, atol=1e-3, rtol=0)
         torch.testing.assert_close(found.region_scores, expected.region_scores, atol=1e-3, rtol=0)
         assert (found.regions == expected.regions).float().mean() > 0.99
-        assert len(found) == len(expected) > 3
-        torch.testing.assert_close(found.scores, expected.scores, atol=1e-3, rtol=0)
-        # Boxes whose scores are equal to the last digit but one may change places.
-        nearest = torch.cdist(expected.boxes, found.boxes).argmin(1)
-        torch.testing.assert_close(found.boxes[nearest], expected.boxes, atol=1e-2, rtol=1e-4)
-        same = mask_overlaps(found.masks[nearest], expected.masks).diagonal()
-        solid = expected.masks.area().numpy() > 0
-        assert (same[solid] > 0.98).all()
-        assert solid.any()
+        assert_same_objects(found, expected)
         assert (found.panoptic == expected.panoptic).float().mean() > 0.98
 
 
 def test_a_graph_has_masks_for_the_best_objects(model: Model, graph: Path) -> None:
     pytest.importorskip("onnxruntime")
-    outputs = OnnxRuntime(graph, outputs_like(model))(picture((64, 96))[None]).heads["objects"]
+    outputs = OnnxRuntime(graph, outputs_like(model))(smooth((64, 96))[None]).heads["objects"]
     assert outputs.boxes.shape == (1, 12, 4)
     assert outputs.masks.shape == (1, 5, 28, 28)
     assert outputs.valid.dtype == torch.bool

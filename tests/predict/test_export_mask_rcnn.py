@@ -4,17 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from same_answers import assert_same_objects, each_runtime, scenes_of_both, smooth
 
 from allsight.hub import Model, Preprocessing, Spec
-from allsight.metrics.instances import mask_overlaps
 from allsight.models.instances.mask_rcnn import MaskRCNNHead
-from allsight.predict import Predictor
 from allsight.predict.graphs import outputs_like, write_onnx
-from allsight.predict.runtimes import OnnxRuntime, OpenVinoRuntime
-
-RUNTIMES = [("onnxruntime", OnnxRuntime), ("openvino", OpenVinoRuntime)]
-SIZES = [(64, 96), (96, 96), (128, 64)]
+from allsight.predict.runtimes import OnnxRuntime
 
 
 @pytest.fixture(scope="module")
@@ -43,32 +38,15 @@ def graph(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def picture(size: tuple[int, int]) -> Tensor:
-    """Smooth blobs, so that no score hangs on rounding."""
-    noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(sum(size)))
-    return (torch.nn.functional.interpolate(noise, size, mode="bicubic").clamp(0, 1) * 255).to(torch.uint8)[0]
-
-
-@pytest.mark.parametrize(("package", "kind"), RUNTIMES)
+@each_runtime
 def test_same_objects_and_outlines_in_every_runtime(package: str, kind: type, model: Model, graph: Path) -> None:
     pytest.importorskip(package)
-    runtime = kind(graph, outputs_like(model))
-    for size in SIZES:
-        (expected,) = Predictor(model).scenes([picture(size)])
-        (found,) = Predictor(model, runtime=runtime).scenes([picture(size)])
-        assert len(found) == len(expected) > 3
-        torch.testing.assert_close(found.scores, expected.scores, atol=1e-3, rtol=0)
-        # Boxes whose scores are equal to the last digit but one may change places.
-        nearest = torch.cdist(expected.boxes, found.boxes).argmin(1)
-        torch.testing.assert_close(found.boxes[nearest], expected.boxes, atol=1e-2, rtol=1e-4)
-        same = mask_overlaps(found.masks[nearest], expected.masks).diagonal()
-        solid = expected.masks.area().numpy() > 0
-        assert (same[solid] > 0.98).all()
-        assert solid.any()
+    for expected, found in scenes_of_both(model, kind(graph, outputs_like(model))):
+        assert_same_objects(found, expected)
 
 
 def test_a_graph_has_masks_for_as_many_objects_as_there_may_be(model: Model, graph: Path) -> None:
     pytest.importorskip("onnxruntime")
-    outputs = OnnxRuntime(graph, outputs_like(model))(picture((64, 96))[None]).heads["objects"]
+    outputs = OnnxRuntime(graph, outputs_like(model))(smooth((64, 96))[None]).heads["objects"]
     assert outputs.masks.shape == (1, 12, 28, 28)
     assert outputs.valid.dtype == torch.bool

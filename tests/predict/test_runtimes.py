@@ -246,6 +246,24 @@ def test_a_damaged_graph_is_made_again_and_said_once(cache, detector, made):
     assert made == ["tiny"] * 2
 
 
+def test_where_the_cache_cannot_be_written_the_graph_is_not_kept(detector, made, tmp_path, monkeypatch):
+    in_place_of_the_folder = tmp_path / "file"
+    in_place_of_the_folder.write_text("mine")
+    for cache in (in_place_of_the_folder, in_place_of_the_folder / "below", Path("/proc/allsight")):
+        monkeypatch.setenv("ALLSIGHT_CACHE", str(cache))
+        said: list[str] = []
+        path = graphs.cached_or_made(detector, said.append)
+        assert path.is_file()
+        assert cache not in path.parents
+        assert graphs.cached(detector) is None
+        unwritable, preparing = said
+        assert unwritable.startswith(f"{cache}: cannot be written (")
+        assert "ALLSIGHT_CACHE" in unwritable
+        assert preparing.startswith(f"preparing {detector.name} for fast runtimes;")
+    assert in_place_of_the_folder.read_text() == "mine"
+    assert len(made) == 3
+
+
 def test_auto_takes_the_fastest_that_is_there(cache, detector, made, monkeypatch):
     pytest.importorskip("openvino")
     assert isinstance(open_runtime("auto", detector, pictures=3), TorchRuntime)

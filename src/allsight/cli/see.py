@@ -3,7 +3,7 @@
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from tyro.conf import Positional, arg
 
@@ -71,11 +71,9 @@ def see(
         raise ModelError(f"--threshold {threshold}: is not a score; give a number from 0 to 1")
     folder = out or Path(FOLDER)
     pictures = [*(samples() if sample else []), *pictures_of(paths, folder)]
-    draw = not no_draw and (json != "-" or out is not None)
-    drawn = dict(zip(pictures, drawn_names(pictures, folder), strict=True)) if draw else {}
     file = None if json == "-" else Path(json or folder / "seen.json")
-    targets = [*([file] if file else []), *drawn.values()]
-    refuse_to_lose(targets, pictures, partial(refuse_to_overwrite, force=force))
+    draw = not no_draw and (file is not None or out is not None)
+    targets = _targets(pictures, folder if draw else None, file, force)
 
     with only_json(json == "-") as stdout:
         from allsight.predict import load
@@ -83,14 +81,30 @@ def see(
         predictor = load(model, threshold=threshold, runtime=runtime, abstain=abstain, pictures=len(pictures), say=note)
         begun = time.monotonic()
         with SeenFile(file or stdout, predictor.model.name) as sink:
-            summary = _look(predictor, pictures, drawn, tile, sink)
-        if not sink.count:
-            if len(pictures) == 1:
-                raise PictureError(sink.failed[0][1])
-            raise PictureError(f"none of {len(pictures):,} pictures could be seen; the reasons stand above")
-        summary.show()
-        show(_closing(sink, time.monotonic() - begun, folder if draw else None, file))
+            summary = _look(predictor, pictures, targets.drawn, tile, sink)
+        _show(summary, sink, time.monotonic() - begun, targets)
     return 1 if sink.failed else 0
+
+
+class _Targets(NamedTuple):
+    """What is written where.
+
+    Args:
+        folder: of the annotated pictures, None if none are drawn. drawn: from a picture to its annotated copy.
+        file: of the JSON, None for stdout.
+    """
+
+    folder: Path | None
+    drawn: dict[Path, Path]
+    file: Path | None
+
+
+def _targets(pictures: list[Path], folder: Path | None, file: Path | None, force: bool) -> _Targets:
+    """Return what is written where; raises an OutputError if something would be lost by it."""
+    drawn = dict(zip(pictures, drawn_names(pictures, folder), strict=True)) if folder else {}
+    files = [*([file] if file else []), *drawn.values()]
+    refuse_to_lose(files, pictures, partial(refuse_to_overwrite, force=force))
+    return _Targets(folder, drawn, file)
 
 
 def _look(predictor: "Predictor", pictures: list[Path], drawn: dict[Path, Path], tile: bool, sink: SeenFile) -> Summary:
@@ -125,11 +139,20 @@ def _draw(drawn: dict[Path, Path], path: Path, picture: "Tensor", scene: "Scene"
         image.save(temporary, "JPEG", quality=QUALITY)
 
 
-def _closing(sink: SeenFile, seconds: float, folder: Path | None, file: Path | None) -> str:
-    """Return where everything is and how long it took."""
+def _show(summary: Summary, sink: SeenFile, seconds: float, targets: _Targets) -> None:
+    """Show what was seen, where everything is and how long it took.
+
+    Raises:
+        PictureError: nothing could be seen.
+    """
+    if not sink.count:
+        if len(sink.failed) == 1:
+            raise PictureError(sink.failed[0][1])
+        raise PictureError(f"none of {len(sink.failed):,} pictures could be seen; the reasons stand above")
+    summary.show()
     pictures = f"{sink.count:,} picture{'s' if sink.count != 1 else ''}"
     line = f"{pictures} in {seconds:.1f} s ({sink.count / max(seconds, 1e-9):.0f} a second)"
-    places = [f"annotated pictures in {folder}/"] if folder else []
-    places += [f"what was seen in {file}"] if file else []
+    places = [f"annotated pictures in {targets.folder}/"] if targets.folder else []
+    places += [f"what was seen in {targets.file}"] if targets.file else []
     failed = [f"{len(sink.failed):,} failed, reasons above"] if sink.failed else []
-    return "; ".join([line, *failed, *places])
+    show("; ".join([line, *failed, *places]))

@@ -20,6 +20,7 @@ import numpy as np
 from allsight.data.assemble import Table, assemble, classes_of, measured
 from allsight.data.copying import copy_pictures, put_text
 from allsight.data.dataset import Dataset, Problem
+from allsight.data.entries import Entry
 from allsight.errors import AnnotationError
 from allsight.scene import Vocabulary
 
@@ -66,8 +67,8 @@ def read_coco(root: str | Path, split: str = "") -> Dataset:
     classes, keypoints = category_vocabularies(value.get("categories"), file)
     problems: list[Problem] = []
     table, owners = _pictures(value["images"], file, problems)
-    _add_annotations(table, owners, value.get("annotations", ()), classes, len(keypoints or ()), file, problems)
-    _add_captions(table, owners, file)
+    _add_annotations(table, owners, listed(value, "annotations", file), classes, len(keypoints or ()), file, problems)
+    _add_captions(table, owners, file, problems)
     examples, found = assemble(table, classes)
     if keypoints is not None:
         examples = [replace(e, annotation=e.annotation.with_(keypoint_classes=keypoints)) for e in examples]
@@ -88,15 +89,28 @@ def load_coco(file: Path) -> dict[str, Any]:
     return value
 
 
+def listed(value: dict[str, Any], key: str, file: Path) -> list[Any]:
+    """Return a list of a COCO file, empty if it has none; raises AnnotationError if something else stands there."""
+    found = value.get(key, [])
+    if not isinstance(found, list):
+        raise AnnotationError(f"{file}: its {key} are no list; export it again")
+    return found
+
+
 def category_vocabularies(categories: Any, file: Path) -> tuple[Vocabulary, Vocabulary | None]:
     """Return the classes of a COCO file by its sparse ids, and the names of their keypoints, if they have any."""
+    if not isinstance(categories, list):
+        raise AnnotationError(f"{file}: has no list of categories; export it again")
     try:
-        ranked = sorted({(int(c["id"]), str(c["name"])) for c in categories})
-        points = next((tuple(c["keypoints"]) for c in categories if c.get("keypoints")), None)
-        classes = classes_of(file, (name for _, name in ranked), (number for number, _ in ranked))
-        return classes, None if points is None else classes_of(file, points)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise AnnotationError(f"{file}: its categories are not as COCO has them ({error!r}); export it again") from None
+        entries = [Entry(each, "categories", i) for i, each in enumerate(categories)]
+        ranked = sorted({(each.whole("id"), str(each["name"])) for each in entries})
+        pointed = next((each for each in entries if each.get("keypoints")), None)
+        if pointed and not isinstance(pointed["keypoints"], list):
+            raise pointed.wrong("keypoints", "is no list")
+    except AnnotationError as error:
+        raise AnnotationError(f"{file}: {error}; export it again") from None
+    classes = classes_of(file, (name for _, name in ranked), (number for number, _ in ranked))
+    return classes, classes_of(file, map(str, pointed["keypoints"])) if pointed else None
 
 
 def _pictures(images: list[Any], file: Path, problems: list[Problem]) -> tuple[Table, dict[Any, int]]:
@@ -104,15 +118,18 @@ def _pictures(images: list[Any], file: Path, problems: list[Problem]) -> tuple[T
     table = Table()
     owners: dict[Any, int] = {}
     folders = _folders(file)
-    for item in images:
+    for i, item in enumerate(images):
         try:
-            number, name = item["id"], str(item["file_name"])
-            said = (int(item["height"]), int(item["width"])) if item.get("height") and item.get("width") else None
-        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-            problems.append(Problem("broken annotation", str(file), f"an image is not as COCO has it ({error!r})"))
+            entry = Entry(item, "images", i)
+            number = entry.name("id")
+            owners.setdefault(number, -1)
+            name = str(entry["file_name"])
+            sized = entry.get("height") and entry.get("width")
+            said = (entry.whole("height"), entry.whole("width")) if sized else None
+        except AnnotationError as error:
+            problems.append(Problem("broken annotation", str(file), f"{error}; dropped"))
             continue
         path = next((folder / name for folder in folders if (folder / name).is_file()), folders[0] / name)
-        owners.setdefault(number, -1)
         size = measured(path, said, problems)
         if size is None:
             continue
@@ -148,20 +165,19 @@ def _add_annotations(
     area: list[float] = []
     outlines: list[Any] = []
     points: list[list[float]] = []
-    for item in annotations:
+    for i, item in enumerate(annotations):
         try:
-            owner = owners[item["image_id"]]
-            x, y, width, height = (float(v) for v in item["bbox"])
-            number = int(item["category_id"])
-            size = float(item.get("area", abs(width * height)))
-            is_crowd = bool(item.get("iscrowd", 0))
-            place = [float(v) for v in item.get("keypoints") or [0.0] * (3 * keypoints)] if keypoints else []
-            if len(place) != 3 * keypoints:
-                raise ValueError(f"{len(place)} numbers for {keypoints} keypoints")
-        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-            which = item.get("id") if isinstance(item, dict) else item
-            text = f"annotation {which} is not as COCO has it ({error!r}); dropped"
-            problems.append(Problem("broken annotation", str(file), text))
+            entry = Entry(item, "annotations", i)
+            owner = owners.get(entry.name("image_id"))
+            if owner is None:
+                raise entry.wrong("image_id", "none of the images has")
+            x, y, width, height = entry.numbers("bbox", 4)
+            number = entry.whole("category_id")
+            size = entry.number("area") if "area" in item else abs(width * height)
+            pointed = keypoints and entry.get("keypoints")
+            place = entry.numbers("keypoints", 3 * keypoints) if pointed else [0.0] * (3 * keypoints)
+        except AnnotationError as error:
+            problems.append(Problem("broken annotation", str(file), f"{error}; dropped"))
             continue
         if owner < 0:
             continue  # its picture is a problem already
@@ -169,12 +185,12 @@ def _add_annotations(
         table.boxes.append((x, y, x + width, y + height))
         table.labels.append(labels.get(number, -1))
         table.classes.append(names.get(number, f"id {number}"))
-        crowd.append(is_crowd)
+        crowd.append(bool(entry.get("iscrowd", 0)))
         area.append(size)
-        written = item.get("segmentation")
+        written = entry.get("segmentation")
         outlines.append(_outline(written, table.sizes[owner]))
         if written and outlines[-1] is None:
-            text = f"the outline of annotation {item.get('id')} cannot be drawn on its picture; only its box is kept"
+            text = f"the outline of {entry} cannot be drawn on its picture; only its box is kept"
             problems.append(Problem("broken outline", str(file), text, "warning", picture=str(table.paths[owner])))
         points.append(place)
     table.columns = {"crowd": crowd, "area": area}
@@ -202,14 +218,20 @@ def _finite(ring: list[Any]) -> bool:
         return False
 
 
-def _add_captions(table: Table, owners: dict[Any, int], file: Path) -> None:
+def _add_captions(table: Table, owners: dict[Any, int], file: Path, problems: list[Problem]) -> None:
     beside = file.with_name(f"captions_{_split_name(file)}.json")
     if not file.name.startswith("instances_") or not beside.is_file():
         return
     captions: list[list[str]] = [[] for _ in table.paths]
-    for item in load_coco(beside).get("annotations", ()):
-        if isinstance(item, dict) and owners.get(item.get("image_id"), -1) >= 0:
-            captions[owners[item["image_id"]]].append(str(item.get("caption", "")).strip())
+    for i, item in enumerate(listed(load_coco(beside), "annotations", beside)):
+        try:
+            entry = Entry(item, "annotations", i)
+            owner, text = owners.get(entry.name("image_id"), -1), str(entry["caption"]).strip()
+        except AnnotationError as error:
+            problems.append(Problem("broken annotation", str(beside), f"{error}; dropped"))
+            continue
+        if owner >= 0:  # captions may tell of pictures that the instances leave out
+            captions[owner].append(text)
     table.pictures["captions"] = [tuple(each) for each in captions]
 
 

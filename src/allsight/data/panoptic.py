@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from allsight.data.assemble import measured
-from allsight.data.coco import category_vocabularies, load_coco
+from allsight.data.coco import category_vocabularies, listed, load_coco
 from allsight.data.dataset import Dataset, Example, Problem
+from allsight.data.entries import Entry
 from allsight.data.label_maps import MOST_CLASSES, unknown, wrong_size
 from allsight.data.pictures import opened
 from allsight.errors import AnnotationError
-from allsight.scene import Scene
+from allsight.scene import Scene, Vocabulary
 from allsight.scene.geometry import IGNORE
 
 KIND = "panoptic_"
@@ -76,26 +77,26 @@ def read_panoptic(place: Mapping[str, Path], split: str, *, name: str) -> Datase
     if len(classes) > MOST_CLASSES:
         raise AnnotationError(f"{file}: names {len(classes)} categories; at most {MOST_CLASSES} can be told apart")
     things = {int(c["id"]): bool(c.get("isthing", 0)) for c in value["categories"]}
-    pictures = {i["id"]: i for i in value["images"] if isinstance(i, dict) and "id" in i}
     problems: list[Problem] = []
-    examples = []
-    for item in value.get("annotations", ()):
+    pictures: dict[Any, Entry] = {}
+    for i, item in enumerate(value["images"]):
         try:
-            picture = pictures[item["image_id"]]
-            path, said = place["images"] / str(picture["file_name"]), (int(picture["height"]), int(picture["width"]))
-            label_map = place["masks"] / str(item["file_name"])
-            segments = tuple(
-                {
-                    "id": int(s["id"]),
-                    "label": classes.from_id(int(s["category_id"])),
-                    "thing": things[int(s["category_id"])],
-                    "crowd": bool(s.get("iscrowd", 0)),
-                }
-                for s in item["segments_info"]
-            )
-        except (TypeError, KeyError, ValueError, AttributeError, AnnotationError) as error:
-            text = f"an annotation is not as COCO panoptic has it ({error!r}); dropped"
-            problems.append(Problem("broken annotation", str(file), text))
+            picture = Entry(item, "images", i)
+            pictures[picture.name("id")] = picture
+        except AnnotationError as error:
+            problems.append(Problem("broken annotation", str(file), f"{error}; dropped"))
+    examples = []
+    for i, item in enumerate(listed(value, "annotations", file)):
+        try:
+            entry = Entry(item, "annotations", i)
+            if entry.name("image_id") not in pictures:
+                raise entry.wrong("image_id", "none of the images has")
+            picture = pictures[entry["image_id"]]
+            path, said = place["images"] / str(picture["file_name"]), (picture.whole("height"), picture.whole("width"))
+            label_map = place["masks"] / str(entry["file_name"])
+            segments = tuple(_segment(each, classes, things) for each in entry.entries("segments_info"))
+        except AnnotationError as error:
+            problems.append(Problem("broken annotation", str(file), f"{error}; dropped"))
             continue
         size = measured(path, said, problems)
         if size is not None and label_map.is_file():
@@ -106,3 +107,12 @@ def read_panoptic(place: Mapping[str, Path], split: str, *, name: str) -> Datase
                 Problem("unreadable label map", str(label_map), "does not exist; copy it", picture=str(path))
             )
     return Dataset(tuple(examples), region_classes=classes, problems=tuple(problems), name=name, split=split)
+
+
+def _segment(entry: Entry, classes: Vocabulary, things: Mapping[int, bool]) -> dict[str, Any]:
+    """Return a segment as a Scene has it; `things` says of every category's id whether it is of things."""
+    number = entry.whole("category_id")
+    if number not in things:
+        raise entry.wrong("category_id", "none of the categories has")
+    crowd = bool(entry.get("iscrowd", 0))
+    return {"id": entry.whole("id"), "label": classes.from_id(number), "thing": things[number], "crowd": crowd}

@@ -1,5 +1,6 @@
 """Models as ONNX graphs: from uint8 pictures to the raw outputs that `decode` reads, and a cache of them."""
 
+import atexit
 import copy
 import hashlib
 import json
@@ -178,22 +179,47 @@ def cached(model: Model, features: Sequence[str] = ()) -> Path | None:
 def cached_or_made(model: Model, say: Callable[[str], None], features: Sequence[str] = ()) -> Path:
     """Return a model's graph for any size from the cache, where it is made if it is missing or damaged.
 
+    Where the cache cannot be written, the graph is made in a folder that is gone when this process ends.
+
     Args:
-        model: whose. say: is told what takes time, and what was damaged.
+        model: whose. say: is told what takes time, what was damaged, and that the cache cannot be written.
         features: see `write_onnx`; with others it is another graph.
 
     Raises:
         ModelError, OutputError: as `write_onnx`.
     """
     path = _place(model, features)
-    if not _intact(path):
-        if path.exists():
-            say(f"{path}: is damaged, made again")
-        say(f"preparing {model.name} for fast runtimes, once; takes ten seconds or more")
-        _seal(path).unlink(missing_ok=True)
-        write_onnx(model, path, features=features)
-        write_text(_seal(path), sha256(path))
+    if _intact(path):
+        return path
+    kept = _writable(path.parent, say)
+    if not kept:
+        path = _passing_folder() / path.name
+    elif path.exists():
+        say(f"{path}: is damaged, made again")
+    say(f"preparing {model.name} for fast runtimes{', once' if kept else ''}; takes ten seconds or more")
+    _seal(path).unlink(missing_ok=True)
+    write_onnx(model, path, features=features)
+    write_text(_seal(path), sha256(path))
     return path
+
+
+def _writable(folder: Path, say: Callable[[str], None]) -> bool:
+    """Tell whether files can be written to the cache's folder, which is made if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror}), so that nothing prepared is kept"
+        say(f"{cache_folder()}: {reason}; set the environment variable ALLSIGHT_CACHE to a folder that can be written")
+        return False
+    return True
+
+
+def _passing_folder() -> Path:
+    """Return a folder that is removed when this process ends: runtimes may go on reading from it until then."""
+    folder = tempfile.mkdtemp(prefix="allsight-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _place(model: Model, features: Sequence[str]) -> Path:

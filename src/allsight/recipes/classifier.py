@@ -72,16 +72,13 @@ class Classifier(FewLabels):
 
     def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
         """Put system, data, measure and schedule together."""
-        from allsight.hub import Spec
+        from allsight.recipes.specs import system_specs, vocabulary_spec
         from allsight.recipes.tags import tag_job
-        from allsight.recipes.trunks import trunk_specs
 
         arguments = {
-            "classes": Spec("vocabulary", {"names": list(train.tag_classes or ())}),
+            "classes": vocabulary_spec(train.tag_classes),
             "multi_label": self.multi_label,
             "smoothing": self.smoothing,
         }
-        start, saved = (
-            Spec("classifier", {"trunk": trunk, **arguments}) for trunk in trunk_specs(self.trunk, self.trunk_weights)
-        )
+        start, saved = system_specs("classifier", self.trunk, self.trunk_weights, **arguments)
         return tag_job(self, train, val, notes, start=start, saved=saved)

@@ -39,13 +39,9 @@ class DetectorSettings(ObjectSettings):
 
     def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
         """Put system, data, measure and schedule together."""
-        from allsight.hub import Spec
         from allsight.recipes.objects import object_job
-        from allsight.recipes.trunks import trunk_specs
+        from allsight.recipes.specs import system_specs, vocabulary_spec
 
-        classes = Spec("vocabulary", {"names": list(train.object_classes or ())})
-        start, saved = (
-            Spec(self.builder, {"trunk": trunk, "classes": classes, **self.arguments})
-            for trunk in trunk_specs(self.trunk, self.trunk_weights)
-        )
+        arguments = {"classes": vocabulary_spec(train.object_classes), **self.arguments}
+        start, saved = system_specs(self.builder, self.trunk, self.trunk_weights, **arguments)
         return object_job(self, train, val, notes, start=start, saved=saved)

@@ -66,13 +66,14 @@ class Digits:
         from allsight.hub import Model, Preprocessing, Spec
         from allsight.recipes.card import card_of
         from allsight.recipes.job import Job, Stage
+        from allsight.recipes.specs import vocabulary_spec
         from allsight.training import FitConfig, parameter_groups
 
         distortion = TASKS[self.task]
         learned, judged = read_idx(self.data, "train"), read_idx(self.data, "test")
         learned = learned.subset(range(self.pictures or len(learned)))
         train, test = (DigitSet(part, distortion, seed=seed) for part, seed in ((learned, self.seed), (judged, 0)))
-        classes = Spec("vocabulary", {"names": list(train.classes)})
+        classes = vocabulary_spec(train.classes)
         settings = {"size": distortion.size, "channels": distortion.digits, "filters": self.filters}
         spec = Spec("digit_net", {"classes": classes, "transformers": self.transformers, "form": self.form, **settings})
         system = spec.build()

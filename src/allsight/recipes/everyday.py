@@ -74,16 +74,14 @@ class Everyday(ObjectSettings):
         from allsight.hub import Spec
         from allsight.recipes.everything_measure import everything_measure
         from allsight.recipes.objects import object_job
-
-        def names(classes: Sequence[str]) -> Spec:
-            return Spec("vocabulary", {"names": list(classes)})
+        from allsight.recipes.specs import vocabulary_spec
 
         lacking = {"masks": all(example.outlines is None for example in train), "regions": not train.region_classes}
         parts = [part for part in self.parts if not lacking.get(part)]
-        arguments = {"classes": names(tuple(train.object_classes or ())), "parts": parts}
+        arguments = {"classes": vocabulary_spec(train.object_classes), "parts": parts}
         if "regions" in parts and train.region_classes is not None:
             groups = {name: group for name, group in COCO_GROUPS.items() if group in train.region_classes}
-            arguments |= {"region_classes": names(tuple(train.region_classes)), "groups": groups}
+            arguments |= {"region_classes": vocabulary_spec(train.region_classes), "groups": groups}
         spec = Spec("everyday", arguments)
         return object_job(
             self,

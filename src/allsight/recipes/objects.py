@@ -23,6 +23,7 @@ from allsight.predict.evaluate import Evaluation
 from allsight.recipes.card import card_of
 from allsight.recipes.job import Job, Stage
 from allsight.recipes.parts import Parts, live, on_features
+from allsight.recipes.schedule import fit_config
 from allsight.recipes.settings import ObjectSettings
 from allsight.scene import Vocabulary
 from allsight.training import FitConfig, parameter_groups
@@ -143,24 +144,6 @@ def shown_from(evaluation: Evaluation) -> dict[str, float]:
     return {name: round(max(precise[name], balanced[name]), 3) for name in precise}
 
 
-def fit_config(recipe: ObjectSettings, pictures: int) -> FitConfig:
-    """Return how long, how large and how often, for a number of pictures to learn from."""
-    batch = recipe.frozen_batch if recipe.frozen else recipe.batch_size
-    steps = max(1, pictures // batch)
-    epochs = recipe.epochs_of(recipe.epochs, steps)
-    return FitConfig(
-        epochs=epochs,
-        batch_size=batch,
-        precision=recipe.precision,
-        clip_norm=10.0,
-        warmup=min(200, steps * epochs // 10),
-        ema_decay=recipe.ema_decay,
-        seed=recipe.seed,
-        evaluate_every=epochs if recipe.few else recipe.evaluate_every,
-        checkpoint_seconds=recipe.checkpoint_seconds,
-    )
-
-
 class Measure(NamedTuple):
     """How a training is judged: `Job.evaluate` and `Job.finish`."""
 
@@ -217,20 +200,12 @@ def object_job(
     parts = (on_features if recipe.frozen else live)(recipe, model, train, val, augmentation)
 
     def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
-        rate, factors = recipe.learning_rate, {"trunk.": recipe.trunk_rate}
+        rate, factors, batch = recipe.learning_rate, {"trunk.": recipe.trunk_rate}, recipe.batch_size
         if recipe.frozen:
-            rate, factors = recipe.frozen_rate, {}
+            rate, factors, batch = recipe.frozen_rate, {}, recipe.frozen_batch
         groups = parameter_groups(parts.learner, rate, recipe.weight_decay, factors)
-        return {"adamw": torch.optim.AdamW(groups)}, fit_config(recipe, len(train))
+        config = fit_config(recipe, len(train), epochs=recipe.epochs, batch_size=batch)
+        return {"adamw": torch.optim.AdamW(groups)}, config
 
     measured = measure(recipe, model, parts, val)
-    return Job(
-        model=model,
-        learner=parts.learner,
-        data=parts.data,
-        collate=parts.collate,
-        stages=[Stage("", begin)],
-        evaluate=measured.scores,
-        finish=measured.finish,
-        notes=[*notes, *parts.notes],
-    )
+    return parts.job(model, [Stage("", begin)], measured.scores, notes, measured.finish)

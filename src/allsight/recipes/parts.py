@@ -1,6 +1,6 @@
 """What a training learns from and is judged by: pictures as they come, or the features of a frozen trunk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -19,6 +19,7 @@ from allsight.models.frozen import AfterTrunk, eyes_of
 from allsight.models.system import System
 from allsight.predict import Predictor
 from allsight.predict.evaluate import Evaluation, evaluate, truth_of
+from allsight.recipes.job import Job, Stage
 from allsight.recipes.settings import FewLabels
 from allsight.training import TrainingData
 from allsight.training.progress import ProgressBar
@@ -40,6 +41,18 @@ class Parts(NamedTuple):
     collate: Callable[[list[Any]], Any]
     judge: Callable[[Any], Evaluation]
     notes: tuple[str, ...] = ()
+
+    def job(
+        self,
+        model: Model,
+        stages: Sequence[Stage],
+        evaluate: Callable[[Any], Mapping[str, float]],
+        notes: Sequence[str],
+        finish: Callable[[Model], None] = lambda model: None,
+    ) -> Job:
+        """Return the training of these parts; for the arguments see `Job`, whose notes end with those on features."""
+        said = [*notes, *self.notes]
+        return Job(model, self.learner, self.data, self.collate, stages, evaluate, finish, said)
 
 
 def live(recipe: FewLabels, model: Model, train: Dataset, val: Dataset, augmentation: Augmentation) -> Parts:

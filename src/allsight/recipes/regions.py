@@ -29,6 +29,7 @@ from allsight.recipes.job import Job, Stage
 from allsight.recipes.objects import checked, training_window
 from allsight.recipes.parts import live, on_features
 from allsight.recipes.region_settings import LossName, RegionSettings
+from allsight.recipes.schedule import fit_config
 from allsight.scene import Scene, Vocabulary
 from allsight.training import FitConfig, parameter_groups
 
@@ -90,7 +91,7 @@ def _stage(
     recipe: RegionSettings,
     system: Vision,
     learner: System,
-    steps: int,
+    pictures: int,
     name: str = "",
     *,
     epochs: int,
@@ -101,7 +102,8 @@ def _stage(
     """Return a stage in which the trunk learns behind `until` ("" all of it), unless it is held still for good.
 
     Args:
-        learner: what the loop trains, the system or what stands on its trunk. steps: of an epoch. name: of the stage.
+        learner: what the loop trains, the system or what stands on its trunk.
+        pictures: how many there are to learn from. name: of the stage.
     """
 
     def begin() -> tuple[dict[str, torch.optim.Optimizer], FitConfig]:
@@ -112,18 +114,7 @@ def _stage(
             freeze(system.trunk, until or None)
         factors = {} if recipe.frozen else {"trunk.": recipe.trunk_rate}
         groups = parameter_groups(learner, rate, recipe.weight_decay, factors)
-        times = recipe.epochs_of(epochs, steps)
-        config = FitConfig(
-            epochs=times,
-            batch_size=recipe.batch_size,
-            precision=recipe.precision,
-            clip_norm=10.0,
-            warmup=min(200, steps * times // 10),
-            ema_decay=recipe.ema_decay,
-            seed=recipe.seed,
-            evaluate_every=times if recipe.few else recipe.evaluate_every,
-            checkpoint_seconds=recipe.checkpoint_seconds,
-        )
+        config = fit_config(recipe, pictures, epochs=epochs, batch_size=recipe.batch_size)
         return {"adamw": torch.optim.AdamW(groups)}, config
 
     return Stage(name, begin)
@@ -162,19 +153,11 @@ def region_job(
                 tally.add(said, example.scene)
         return tally.summary()
 
-    stage = partial(_stage, recipe, system, parts.learner, max(1, len(train) // recipe.batch_size))
+    stage = partial(_stage, recipe, system, parts.learner, len(train))
     rate = recipe.learning_rate
     stages = [stage(epochs=recipe.epochs, rate=rate, losses=losses, until=recipe.freeze_until)]
     if recipe.lovasz_epochs:
         lovasz = {"lovasz": partial(_times, recipe.lovasz_weight, lovasz_softmax)} if recipe.lovasz_weight else {}
         both = losses | lovasz
         stages.append(stage("lovasz", epochs=recipe.lovasz_epochs, rate=rate * LOVASZ_RATE, losses=both, until=""))
-    return Job(
-        model=model,
-        learner=parts.learner,
-        data=parts.data,
-        collate=parts.collate,
-        stages=stages,
-        evaluate=scores,
-        notes=[*notes, *parts.notes],
-    )
+    return parts.job(model, stages, scores, notes)

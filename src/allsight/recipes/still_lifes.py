@@ -70,24 +70,21 @@ class StillLifes:
 
         from allsight.data.loading import TrainingSet, collate
         from allsight.data.still_lifes import SOLIDS, SURFACES, still_lifes
-        from allsight.hub import Model, Preprocessing, Spec
+        from allsight.hub import Model, Preprocessing
         from allsight.predict import Predictor
         from allsight.predict.evaluate import answers
         from allsight.recipes.card import card_of
         from allsight.recipes.job import Job, Stage
-        from allsight.recipes.trunks import trunk_specs
+        from allsight.recipes.specs import system_specs, vocabulary_spec
         from allsight.scene import Scene
         from allsight.training import FitConfig, parameter_groups
 
         size = (self.longest * 3 // 4, self.longest)
         train = still_lifes(self.pictures, seed=self.seed, size=size)
         val = still_lifes(self.held_out, seed=self.seed + UNSEEN, size=size)
-        solids, surfaces = (Spec("vocabulary", {"names": list(names)}) for names in (SOLIDS, SURFACES))
+        solids, surfaces = vocabulary_spec(SOLIDS), vocabulary_spec(SURFACES)
         names = {"object_classes": solids, "region_classes": surfaces, "tag_classes": solids}
-        start, saved = (
-            Spec("sees_all", {"trunk": trunk, "heads": list(self.heads), **names})
-            for trunk in trunk_specs(self.trunk, self.trunk_weights)
-        )
+        start, saved = system_specs("sees_all", self.trunk, self.trunk_weights, heads=list(self.heads), **names)
         system = start.build()
         card = card_of(self, "objects", SOLIDS, train, val)
         model = Model(system, saved, Preprocessing(self.longest), card=card)

@@ -114,12 +114,4 @@ def tag_job(
     stages = [stage("last_layer", recipe.frozen_epochs, rate, list(system.trunk.channels)[-1])]
     if recipe.tuned_epochs and not recipe.frozen:
         stages.append(stage("fine_tuned", recipe.tuned_epochs, recipe.tuned_rate, recipe.freeze_until))
-    return Job(
-        model=model,
-        learner=parts.learner,
-        data=parts.data,
-        collate=parts.collate,
-        stages=stages,
-        evaluate=scores,
-        notes=[*notes, *parts.notes],
-    )
+    return parts.job(model, stages, scores, notes)

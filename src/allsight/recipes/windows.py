@@ -44,17 +44,13 @@ class Windows(ObjectSettings):
         """Put system, data, measure and schedule together."""
         from allsight.data.split import split
         from allsight.errors import TrainingError
-        from allsight.hub import Spec
         from allsight.recipes.objects import object_job
-        from allsight.recipes.trunks import trunk_specs
+        from allsight.recipes.specs import system_specs, vocabulary_spec
 
         if self.frozen:
             raise TrainingError("windows: features of so many sizes are not kept; leave out --frozen")
-        classes = Spec("vocabulary", {"names": list(train.object_classes or ())})
-        start, saved = (
-            Spec("windows", {"trunk": trunk, "classes": classes})
-            for trunk in trunk_specs(self.trunk, self.trunk_weights)
-        )
+        classes = vocabulary_spec(train.object_classes)
+        start, saved = system_specs("windows", self.trunk, self.trunk_weights, classes=classes)
         job = object_job(self, train, val, notes, start=start, saved=saved)
         parts = split(train, {f"part {i}": 1.0 for i in range(self.rounds + 1)}, self.seed)
         job.stages = self._stages(job, [part for part in parts.values() if len(part)])

@@ -1,0 +1,82 @@
+"""Entries of the lists in a JSON file, which say in words what they lack: which entry, which key, and why."""
+
+from reprlib import repr as shortened
+from typing import Any
+
+from allsight.errors import AnnotationError
+
+
+class Entry:
+    """An object in a list, such as an annotation of a COCO file.
+
+    Args:
+        value: the object as JSON gives it.
+        place: of the list, as messages name it. index: of the object there.
+
+    Raises:
+        AnnotationError: the value is no object. This and every other message begins with the entry, such as
+            "annotations[3] (id 17)", and names no file: the reader knows it.
+    """
+
+    def __init__(self, value: Any, place: str, index: int) -> None:
+        self._value = value
+        self._place = f"{place}[{index}]"
+        if not isinstance(value, dict):
+            raise AnnotationError(f"{self} is {shortened(value)}, no object with keys")
+
+    def __str__(self) -> str:
+        number = self._value.get("id") if isinstance(self._value, dict) else None
+        return f"{self._place} (id {shortened(number)})" if isinstance(number, int | str) else self._place
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._value:
+            raise AnnotationError(f"{self} has no {key}")
+        return self._value[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return what stands under a key, if there is one."""
+        return self._value.get(key, default)
+
+    def wrong(self, key: str, why: str) -> AnnotationError:
+        """Return the error that says what is wrong with the value of a key."""
+        return AnnotationError(f"{self} has the {key} {shortened(self._value[key])}, which {why}")
+
+    def name(self, key: str) -> int | float | str:
+        """Return a number or a text, by which other entries refer to this one."""
+        value = self[key]
+        if not isinstance(value, int | float | str):
+            raise self.wrong(key, "is no number or text")
+        return value
+
+    def whole(self, key: str) -> int:
+        """Return a whole number."""
+        value = self[key]
+        try:
+            return int(value)
+        except (TypeError, ValueError, OverflowError):
+            raise self.wrong(key, "is no whole number") from None
+
+    def number(self, key: str) -> float:
+        """Return a number, be it finite or not."""
+        value = self[key]
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise self.wrong(key, "is no number") from None
+
+    def numbers(self, key: str, count: int) -> list[float]:
+        """Return a list of so many numbers, be they finite or not."""
+        value = self[key]
+        try:
+            if isinstance(value, list) and len(value) == count:
+                return [float(each) for each in value]
+        except (TypeError, ValueError, OverflowError):
+            pass
+        raise self.wrong(key, f"is no list of {count} numbers")
+
+    def entries(self, key: str) -> "list[Entry]":
+        """Return the objects of a list within this one."""
+        value = self[key]
+        if not isinstance(value, list):
+            raise self.wrong(key, "is no list")
+        return [Entry(each, f"{self}: {key}", i) for i, each in enumerate(value)]
