@@ -56,7 +56,7 @@ def stream(
         try:
             picture = read_picture(path, longest=longest)
             original = None if longest is None else picture_size(path)
-            scene = predictor.scene_of(*predictor.prepare(picture, original))
+            scene = predictor.parts(*predictor.prepare(picture, original))
             if tiled:
                 scene = scene_of_tiles(predictor, picture, scene)
             scene = predictor.shown(scene).with_(source=str(path))
