@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from allsight.scene import Scene
@@ -51,14 +52,14 @@ def merged(
                 continue
             one = scene.masks[torch.tensor([i])]
             left, top, right, bottom = one.windows[0].tolist()
-            mask = one.bits.reshape(bottom - top, right - left)
-            window, behind = (whole[top:bottom, left:right] for whole in (panoptic, left_over))
+            mask = one.bits.reshape(bottom - top, right - left).numpy()
+            window, behind = (whole[top:bottom, left:right].numpy() for whole in (panoptic, left_over))
             free = mask & (window == 0)
-            if not mask.any() or free.sum() < (1 - most_hidden) * mask.sum():
+            covered = np.count_nonzero(mask)
+            if not covered or np.count_nonzero(free) < (1 - most_hidden) * covered:
                 continue
-            number = len(segments) + 1
-            window.masked_fill_(free, number)
-            behind.masked_fill_(free, IGNORE)
+            window[free] = number = len(segments) + 1
+            behind[free] = IGNORE
             segments.append(
                 {"id": number, "label": classes.index(region), "thing": True, "score": score, "object": names[i]}
             )
