@@ -42,7 +42,7 @@ def main() -> None:
     for count, side in ((10, 150), (100, 150), (100, 400), (375, 20)):
         maps, boxes = made(count, side)
         ours, theirs = milliseconds(
-            lambda maps=maps, boxes=boxes: paste(maps, boxes, SIZE),
+            lambda maps=maps, boxes=boxes: paste(maps, boxes, SIZE).bits,
             lambda maps=maps, boxes=boxes: by_opencv(maps, boxes),
             repeats=3 if given.quick else 15,
         )

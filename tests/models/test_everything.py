@@ -83,6 +83,16 @@ def test_all_answer_together_in_original_pixels(batch: Batch) -> None:
     torch.testing.assert_close(scene.normals.norm(dim=0), torch.ones(48, 64))
 
 
+def test_the_panoptic_map_is_made_of_the_parts(batch: Batch) -> None:
+    everything = system().eval()
+    frame = Frame((48, 64), SIZE, SIZE)
+    with torch.no_grad():
+        outputs = everything(batch.pictures[:1])
+    (whole,), (parts,) = everything.decode(outputs, [frame]), everything.parts(outputs, [frame])
+    assert parts.panoptic is None
+    assert torch.equal(everything.merged(parts, everything.least_score).panoptic, whole.panoptic)
+
+
 def test_a_single_model_is_the_same_but_for_the_other_heads(batch: Batch) -> None:
     alone, joint = system(("regions",)), system()
     shared = {name for name, _ in alone.named_parameters()}

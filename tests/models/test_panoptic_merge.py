@@ -1,6 +1,8 @@
 """Instances and regions as one map: who comes first, what is dropped, and made scenes that come back whole."""
 
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from allsight.data.still_lifes import SOLIDS, still_lifes
 from allsight.metrics.panoptic import panoptic_scores
@@ -46,6 +48,33 @@ def test_hidden_unsure_and_small_ones_are_dropped() -> None:
     found = merged(seen(masks, [0.9, 0.8, 0.3], regions), THINGS, least_region=4)
     assert [(s["label"], s["thing"]) for s in found.segments] == [(1, True), (0, False)]
     assert found.panoptic[7, 7] == 0  # a thing without an instance
+
+
+@given(st.integers(0, 2**31), st.integers(0, 4))
+@settings(max_examples=40, deadline=None)
+def test_it_is_what_a_loop_over_pixels_gives(seed: int, count: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    masks = torch.rand(count, 6, 7, generator=random) < 0.5
+    scores = torch.rand(count, generator=random).tolist()
+    regions = torch.tensor([0, 1, 2, 255])[torch.randint(4, (6, 7), generator=random)]
+    scene = seen(masks, scores, regions).with_(region_classes=Vocabulary(("sky", "cat", "sea")))
+    expected = torch.zeros(6, 7, dtype=torch.int64)
+    number = 0
+    for i in sorted(range(count), key=lambda i: -scores[i]):
+        free = [(y, x) for y in range(6) for x in range(7) if masks[i, y, x] and expected[y, x] == 0]
+        if scores[i] >= 0.5 and masks[i].any() and len(free) >= 0.5 * int(masks[i].sum()):
+            number += 1
+            for y, x in free:
+                expected[y, x] = number
+    for label in (0, 2):
+        free = [(y, x) for y in range(6) for x in range(7) if regions[y, x] == label and expected[y, x] == 0]
+        if len(free) >= 4:
+            number += 1
+            for y, x in free:
+                expected[y, x] = number
+    found = merged(scene, THINGS, least_region=4)
+    assert torch.equal(found.panoptic, expected)
+    assert [segment["id"] for segment in found.segments] == list(range(1, number + 1))
 
 
 def test_nothing_seen_is_an_empty_map() -> None:

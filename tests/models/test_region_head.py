@@ -18,7 +18,14 @@ from allsight.errors import ModelError
 from allsight.losses.lovasz import lovasz_softmax
 from allsight.models.segmentation import regions as module
 from allsight.models.segmentation.fpn import fpn_regions, fpn_regions_narrow
-from allsight.models.segmentation.regions import Decoder, RegionHead, RegionOutputs, likeliest
+from allsight.models.segmentation.regions import (
+    Decoder,
+    RegionHead,
+    RegionOutputs,
+    at_pixels,
+    best_at_pixels,
+    likeliest,
+)
 from allsight.scene import Frame, Scene, Vocabulary
 
 CLASSES = Vocabulary(("dark", "middle", "light"))
@@ -76,6 +83,24 @@ def test_decode_of_any_size_is_bilinear_reading(height: int, width: int, longest
         upper = logits[:, top, left] * (1 - u + left) + logits[:, top, right] * (u - left)
         lower = logits[:, bottom, left] * (1 - u + left) + logits[:, bottom, right] * (u - left)
         assert int(found[y, x]) == int((upper * (1 - v + top) + lower * (v - top)).argmax())
+
+
+@given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 9), st.integers(1, 12))
+@settings(max_examples=40, deadline=None)
+def test_maps_that_cannot_be_the_greatest_are_left_out_and_not_missed(seed: int, h: int, w: int, count: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(1, count, 3, 3, generator=random, dtype=torch.float64)  # smooth, so that some never win
+    maps = F.interpolate(coarse, size=(h, w), mode="bilinear")[0]
+    frame = Frame((29, 37), (29, 37), (32, 40))
+    values, labels = best_at_pixels(maps, frame)
+    every = at_pixels(maps, frame)
+    torch.testing.assert_close(values, every.amax(0))
+    torch.testing.assert_close(every.gather(0, labels[None])[0], values)
+
+
+def test_of_equal_maps_the_first_is_the_greatest() -> None:
+    maps = torch.randn(1, 4, 4).expand(3, -1, -1)
+    assert best_at_pixels(maps, Frame.whole((8, 8)))[1].unique().tolist() == [0]
 
 
 def test_bands_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:

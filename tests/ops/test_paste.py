@@ -48,6 +48,14 @@ def test_a_map_of_ones_is_its_box_and_one_half_is_covered() -> None:
     assert len(paste(torch.zeros(0, 7, 7), torch.zeros(0, 4), (10, 10))) == 0
 
 
+def test_a_mask_is_made_once() -> None:
+    maps, boxes = torch.rand(3, 7, 7), torch.tensor([[0.0, 0, 5, 4], [1, 1, 9, 9], [2, 2, 3, 8]])
+    found = paste(maps, boxes, (10, 10))
+    one = found[torch.tensor([1])]
+    assert torch.equal(one.dense()[0], found.dense()[1])
+    assert one.makers()[0]() is found.makers()[1]()  # and made once
+
+
 def test_a_large_box_outside_costs_no_more_than_the_picture() -> None:
     found = paste(torch.ones(1, 28, 28), torch.tensor([[-1e6, -1e6, 1e6, 1e6]]), (20, 30))
     assert found.windows.tolist() == [[0, 0, 30, 20]]

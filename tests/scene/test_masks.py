@@ -1,5 +1,7 @@
 """Packed masks against dense ones and against pycocotools."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from allsight.errors import AnnotationError
 from allsight.scene import Masks
 from allsight.scene.geometry import scaling, translation
+from allsight.scene.masks import LateMasks
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -91,6 +94,26 @@ def test_selection_is_that_of_the_dense_stack(dense: Tensor, seed: int) -> None:
     assert torch.equal(masks[flags].dense(), dense[flags])
     assert torch.equal(masks[places].dense(), dense[places])
     assert torch.equal(Masks.cat([masks, masks[places]]).dense(), torch.cat([dense, dense[places]]))
+
+
+@settings(max_examples=40)
+@given(stacks(), seeds)
+def test_late_masks_are_the_same_and_only_those_looked_at_are_made(dense: Tensor, seed: int) -> None:
+    masks, numbers = Masks.from_dense(dense), np.random.default_rng(seed)
+    made = []
+
+    def maker(i: int) -> Tensor:
+        made.append(i)
+        return masks[torch.tensor([i])].bits
+
+    late = LateMasks([lambda i=i: maker(i) for i in range(len(dense))], masks.windows, masks.size)
+    places = torch.from_numpy(numbers.permutation(len(dense))[: len(dense) // 2])
+    chosen = Masks.cat([masks, late[places]])[len(dense) + torch.arange(len(places))]
+    assert made == []
+    assert torch.equal(chosen.dense(), dense[places])
+    assert made == places.tolist()
+    assert chosen.area().tolist() == dense[places].sum((1, 2)).tolist()
+    assert torch.equal(pickle.loads(pickle.dumps(late)).dense(), dense)
 
 
 @settings(max_examples=40)

@@ -42,7 +42,11 @@ class Everything(Vision):
 
     def decode(self, outputs: VisionOutputs, frames: Sequence[Frame]) -> list[Scene]:
         """Return one Scene a picture, what all heads say together, in original pixels."""
-        return [self.merged(scene, self.least_score) for scene in super().decode(outputs, frames)]
+        return [self.merged(scene, self.least_score) for scene in self.parts(outputs, frames)]
+
+    def parts(self, outputs: VisionOutputs, frames: Sequence[Frame]) -> list[Scene]:
+        """Return what `decode` does, but for the panoptic map: whoever leaves out some of it makes one of the rest."""
+        return super().decode(outputs, frames)
 
     def merged(self, scene: Scene, least_score: float) -> Scene:
         """Return the scene with the panoptic map of what it says; as it is, without objects or regions.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from allsight.scene import Scene
@@ -40,6 +41,7 @@ def merged(
     """
     classes = scene.region_classes
     panoptic = torch.zeros(scene.size, dtype=torch.int64)
+    left_over = torch.full(scene.size, IGNORE) if scene.regions is None else scene.regions.clone()
     segments: list[dict[str, Any]] = []
     if scene.masks is not None and scene.scores is not None and classes is not None:
         names = scene.names()
@@ -50,16 +52,18 @@ def merged(
                 continue
             one = scene.masks[torch.tensor([i])]
             left, top, right, bottom = one.windows[0].tolist()
-            mask, window = one.bits.reshape(bottom - top, right - left), panoptic[top:bottom, left:right]
+            mask = one.bits.reshape(bottom - top, right - left).numpy()
+            window, behind = (whole[top:bottom, left:right].numpy() for whole in (panoptic, left_over))
             free = mask & (window == 0)
-            if not mask.any() or free.sum() < (1 - most_hidden) * mask.sum():
+            covered = np.count_nonzero(mask)
+            if not covered or np.count_nonzero(free) < (1 - most_hidden) * covered:
                 continue
             window[free] = number = len(segments) + 1
+            behind[free] = IGNORE
             segments.append(
                 {"id": number, "label": classes.index(region), "thing": True, "score": score, "object": names[i]}
             )
-    if scene.regions is not None and classes is not None:
-        left_over = scene.regions.where(panoptic == 0, IGNORE)
+    if classes is not None:
         counts = torch.bincount(left_over.flatten(), minlength=IGNORE + 1)
         ids = torch.zeros(IGNORE + 1, dtype=torch.int64)
         for label in counts[:IGNORE].nonzero()[:, 0].tolist():
@@ -67,5 +71,5 @@ def merged(
                 continue
             ids[label] = len(segments) + 1
             segments.append({"id": len(segments) + 1, "label": label, "thing": False})
-        panoptic += ids[left_over]
+        panoptic += ids.index_select(0, left_over.flatten()).view_as(panoptic)  # a third of the time of ids[left_over]
     return scene.with_(panoptic=panoptic, segments=tuple(segments))

@@ -42,8 +42,7 @@ class ScoredRegionHead(RegionHead):
 def most_probable(logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
     """Return the most probable class at every pixel of the original picture, and its probability.
 
-    Probabilities are read bilinearly at the pixel's centre. Classes that are the most probable one nowhere on the
-    logits' own grid are left out: of 27 some six are there, and the time goes with their number.
+    Probabilities are read bilinearly at the pixel's centre.
 
     Args:
         logits: (C, h, w) over the padded picture. frame: how the picture came to its padded size.
@@ -51,7 +50,5 @@ def most_probable(logits: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
     Returns:
         (H, W) int64, (H, W) float32.
     """
-    shares = logits.softmax(0)
-    there = shares.argmax(0).unique()
-    scores, places = best_at_pixels(shares[there], frame)
-    return there[places], scores
+    scores, labels = best_at_pixels(logits.softmax(0), frame)
+    return labels, scores

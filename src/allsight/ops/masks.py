@@ -1,9 +1,13 @@
 """From small maps of probabilities to masks on a picture."""
 
+from functools import cache, partial
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from allsight.scene import Masks
+from allsight.scene.masks import LateMasks, Masks
 
 
 def paste(maps: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float = 0.5) -> Masks:
@@ -20,7 +24,7 @@ def paste(maps: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float =
         threshold: a pixel is covered from this probability on.
 
     Returns:
-        N masks; empty ones for boxes that hold no pixel's centre.
+        N masks, each made when it is first looked at; empty ones for boxes that hold no pixel's centre.
     """
     maps, boxes = maps.float(), boxes.double()
     limit = torch.tensor([size[1], size[0]])
@@ -29,28 +33,26 @@ def paste(maps: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float =
     high = (boxes[:, 2:] - 0.5).ceil().long().minimum(limit).maximum(low)
     windows = torch.cat([low, high], dim=1)
     sides = (boxes[:, 2:] - boxes[:, :2]).clamp_min(1e-6)
-    rows = _places(low[:, 1], high[:, 1], boxes[:, 1], sides[:, 1], maps.shape[1])
-    columns = _places(low[:, 0], high[:, 0], boxes[:, 0], sides[:, 0], maps.shape[2])
-    bits = [torch.zeros(0, dtype=torch.bool)]
-    # A loop over instances, each a few calls on all of its pixels: every one has a size of its own.
-    for one, (upper, lower, down), (left, right, across) in zip(maps, rows, columns, strict=True):
-        tall = torch.lerp(one[upper], one[lower], down[:, None])
-        bits.append((torch.lerp(tall[:, left], tall[:, right], across) >= threshold).flatten())
-    return Masks(torch.cat(bits), windows, size)
+    parts = zip(maps, boxes[:, :2].tolist(), sides.tolist(), windows.tolist(), strict=True)
+    return LateMasks([cache(partial(_pasted, *part, threshold)) for part in parts], windows, size)
 
 
-def _places(low: Tensor, high: Tensor, start: Tensor, side: Tensor, cells: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Return for every box the cells before and behind each of its pixels' centres, and the share of the latter.
+def _pasted(one: Tensor, corner: list[float], sides: list[float], window: list[int], threshold: float) -> Tensor:
+    """Return the bits of one mask, from its map (m, m) and its box by corner and sides, row by row."""
+    left, top, right, bottom = window
+    upper, lower, down = _places(np.arange(top, bottom), corner[1], sides[1], one.shape[0])
+    before, behind, across = _places(np.arange(left, right), corner[0], sides[0], one.shape[1])
+    tall = torch.lerp(one[upper], one[lower], down[:, None])
+    return (torch.lerp(tall[:, before], tall[:, behind], across) >= threshold).flatten()
+
+
+def _places(pixels: NDArray[np.int64], start: float, side: float, cells: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cells before and behind each pixel's centre, and the share of the latter.
 
     Args:
-        low, high: (N,) first pixel and the one past the last. start, side: (N,) of the boxes in pixels.
-        cells: of maps.
+        pixels: along one side. start, side: of the box in pixels. cells: of the map.
     """
-    counts = high - low
-    box = torch.repeat_interleave(counts)
-    pixel = torch.arange(len(box)) - (counts.cumsum(0) - counts)[box] + low[box]
-    place = ((pixel + 0.5 - start[box]) / side[box] * cells - 0.5).clamp(0, cells - 1)
-    before = place.long()
-    behind, share = (before + 1).clamp_max(cells - 1), (place - before).float()
-    parts = (each.split(counts.tolist()) for each in (before, behind, share))
-    return list(zip(*parts, strict=True))
+    place = ((pixels + 0.5 - start) / side * cells - 0.5).clip(0, cells - 1)
+    before = place.astype(np.int64)
+    share = torch.from_numpy((place - before).astype(np.float32))
+    return torch.from_numpy(before), torch.from_numpy((before + 1).clip(max=cells - 1)), share

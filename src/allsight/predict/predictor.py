@@ -66,7 +66,7 @@ class Predictor:
             PictureError: it cannot be read, or is none of these.
         """
         name = str(picture) if isinstance(picture, str | Path) else None
-        return self.shown(self.scenes([_pixels(picture)])[0]).with_(source=name)
+        return self.shown(self.parts(*self.prepare(_pixels(picture)))).with_(source=name)
 
     def scenes(self, pictures: Sequence[Tensor]) -> list[Scene]:
         """Return everything that the model says, of whatever score, one Scene a picture.
@@ -81,11 +81,17 @@ class Predictor:
         frame = self.model.preprocessing.frame(original or (picture.shape[-2], picture.shape[-1]))
         return letterbox(picture, frame, self.model.preprocessing.fill), frame
 
-    @torch.inference_mode()
     def scene_of(self, picture: Tensor, frame: Frame) -> Scene:
         """Return everything that the model says of a picture that `prepare` made ready."""
+        scene = self.parts(picture, frame)
+        return self.system.merged(scene, self.system.least_score) if isinstance(self.system, Everything) else scene
+
+    @torch.inference_mode()
+    def parts(self, picture: Tensor, frame: Frame) -> Scene:
+        """Return what `scene_of` does, but for the panoptic map, which `shown` makes of what is left."""
         outputs = self.runtime(picture[None])
-        (scene,) = self.system.decode(outputs, [frame])
+        decode = self.system.parts if isinstance(self.system, Everything) else self.system.decode
+        (scene,) = decode(outputs, [frame])
         if self.knowledge is None:
             return scene
         features = outputs.features if self.knowledge.features else {}
@@ -96,7 +102,7 @@ class Predictor:
 
         Objects must reach the display threshold of their class; weak boxes have passed theirs already. A threshold that
         was given is one of the scores that are shown: of calibrated ones, where the model abstains. Pixels must reach
-        that of their class, else their region is not known (255). A panoptic map is made anew, of what is left.
+        that of their class, else their region is not known (255). A panoptic map is made of what is left.
         """
         if scene.scores is not None and scene.labels is not None:
             scene = scene.keep(self.sure(scene))
@@ -104,8 +110,9 @@ class Predictor:
             least = torch.zeros(IGNORE + 1)
             for label, name in enumerate(scene.region_classes or ()):
                 least[label] = self.model.region_thresholds.get(name, 0.0)
-            scene = scene.with_(regions=scene.regions.where(scene.region_scores >= least[scene.regions], IGNORE))
-        if scene.panoptic is not None and isinstance(self.system, Everything):
+            sure = scene.region_scores.flatten() >= least.index_select(0, scene.regions.flatten())
+            scene = scene.with_(regions=scene.regions.where(sure.view_as(scene.regions), IGNORE))
+        if isinstance(self.system, Everything):
             scene = self.system.merged(scene, least_score=0.0)
         return scene
 

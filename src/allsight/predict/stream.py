@@ -12,6 +12,7 @@ from torch import Tensor
 
 from allsight.data.pictures import picture_size, read_picture
 from allsight.errors import AllsightError
+from allsight.ops.memory import keep_freed_memory
 from allsight.predict.predictor import Predictor
 from allsight.predict.runtimes import cores
 from allsight.predict.tiles import scene_of_tiles
@@ -50,13 +51,14 @@ def stream(
         tiled: look at large pictures tile by tile as well.
         workers: see `in_order`.
     """
+    keep_freed_memory()
     longest = None if then is not None or tiled else predictor.model.preprocessing.longest
 
     def see(path: Path) -> Seen:
         try:
             picture = read_picture(path, longest=longest)
             original = None if longest is None else picture_size(path)
-            scene = predictor.scene_of(*predictor.prepare(picture, original))
+            scene = predictor.parts(*predictor.prepare(picture, original))
             if tiled:
                 scene = scene_of_tiles(predictor, picture, scene)
             scene = predictor.shown(scene).with_(source=str(path))

@@ -29,8 +29,8 @@ def to_json(scene: "Scene") -> dict[str, Any]:
             value["distance"] = finite(scene.trust.distance, 3)
     if scene.tags is not None:
         names = scene.tag_classes.names if scene.tag_classes else tuple(map(str, range(len(scene.tags))))
-        ranked = sorted(zip(scene.tags.tolist(), names, strict=True), reverse=True)
-        value["tags"] = [{"label": n, "score": finite(s, 4)} for s, n in ranked if s >= LEAST_TAG]
+        told = [(s, n) for s, n in zip(scene.tags.tolist(), names, strict=True) if s >= LEAST_TAG]
+        value["tags"] = [{"label": n, "score": finite(s, 4)} for s, n in sorted(told, reverse=True)]
     if scene.boxes is not None:
         value["objects"] = _objects_to_json(scene)
     if scene.regions is not None:
@@ -45,11 +45,11 @@ def to_json(scene: "Scene") -> dict[str, Any]:
 
 
 def _regions_to_json(scene: "Scene", regions: Tensor) -> list[dict[str, Any]]:
-    found = []
+    found, places = [], regions.numpy()
     for label, code in label_codes(regions).items():
         item: dict[str, Any] = {"label": None if label == IGNORE else name_of(scene.region_classes, label)}
         if scene.region_scores is not None and label != IGNORE:
-            item["score"] = finite(float(scene.region_scores[regions == label].mean()), 4)
+            item["score"] = finite(float(scene.region_scores.numpy()[places == label].mean()), 4)
         found.append({**item, "mask": code})
     return found
 

@@ -1,7 +1,8 @@
 """Instance masks that cost what the instances cover, not what the picture measures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,10 @@ class Masks:
     @property
     def _areas(self) -> Tensor:
         return (self.windows[:, 2] - self.windows[:, 0]) * (self.windows[:, 3] - self.windows[:, 1])
+
+    def makers(self) -> Sequence[Callable[[], Tensor]]:
+        """Return N functions that each give the bits of one mask."""
+        return [bits.flatten for bits in self.bits.split(self._areas.tolist())]
 
     @classmethod
     def blank(cls, count: int, size: tuple[int, int]) -> "Masks":
@@ -102,8 +107,11 @@ class Masks:
 
     @classmethod
     def cat(cls, parts: Sequence["Masks"]) -> "Masks":
-        """Join masks of one picture."""
-        return cls(torch.cat([p.bits for p in parts]), torch.cat([p.windows for p in parts]), parts[0].size)
+        """Join masks of one picture; what is made late in one of them stays so."""
+        windows, size = torch.cat([p.windows for p in parts]), parts[0].size
+        if any(isinstance(p, LateMasks) for p in parts):
+            return LateMasks([make for p in parts for make in p.makers()], windows, size)
+        return cls(torch.cat([p.bits for p in parts]), windows, size)
 
     def dense(self) -> Tensor:
         """Return (N, H, W) bool."""
@@ -131,8 +139,7 @@ class Masks:
 
     def area(self) -> Tensor:
         """Return (N,) float32, the number of pixels of every mask."""
-        instance = torch.repeat_interleave(self._areas)
-        return torch.zeros(len(self)).index_add_(0, instance, self.bits.float())
+        return torch.tensor([float(np.count_nonzero(make().numpy())) for make in self.makers()])
 
     def boxes(self) -> Tensor:
         """Return (N, 4) float32, the tight box around every mask; an empty mask gives an empty box at 0."""
@@ -238,6 +245,37 @@ class Masks:
             read = grid[rows.clamp(0, y2 - y1)][:, columns.clamp(0, x2 - x1)]
             parts.append((read & inside).flatten())
         return torch.cat(parts)
+
+
+class LateMasks(Masks):
+    """Masks that are each made when somebody looks at them: of many candidates few are shown.
+
+    Args:
+        made: N functions that each return the bits of one window, row by row.
+        windows, size: see `Masks`.
+    """
+
+    made: tuple[Callable[[], Tensor], ...]
+
+    def __init__(self, made: Sequence[Callable[[], Tensor]], windows: Tensor, size: tuple[int, int]) -> None:
+        vars(self).update(made=tuple(made), windows=windows, size=size)  # frozen, as all masks are
+
+    def __reduce__(self) -> tuple[type[Masks], tuple[Tensor, Tensor, tuple[int, int]]]:
+        return Masks, (self.bits, self.windows, self.size)  # another process cannot be sent functions
+
+    @cached_property
+    def bits(self) -> Tensor:
+        """(sum of window areas,) bool, as `Masks` has them."""
+        return torch.cat([torch.zeros(0, dtype=torch.bool), *(make() for make in self.made)])
+
+    def makers(self) -> Sequence[Callable[[], Tensor]]:
+        """Return N functions that each give the bits of one mask."""
+        return self.made
+
+    def __getitem__(self, index: Tensor) -> "LateMasks":
+        """Select instances by (M,) int64 positions or (N,) bool; none is made for that."""
+        chosen = torch.arange(len(self))[index]
+        return LateMasks([self.made[i] for i in chosen.tolist()], self.windows[chosen], self.size)
 
 
 def _ends(covered: Tensor) -> tuple[Tensor, Tensor]:
