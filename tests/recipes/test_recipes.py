@@ -107,7 +107,7 @@ def test_retinanet_trains_saves_and_sees(squares, tmp_path):
 
 
 def test_everyday_stores_only_what_it_learned(squares, tmp_path):
-    train(Everyday(data=(squares,), **SMALL), tmp_path / "run", say=lambda line: None)
+    train(Everyday(data=(squares,), views=1, steps=1, **SMALL), tmp_path / "run", say=lambda line: None)
     stored = read_state(tmp_path / "run" / "model" / "model.safetensors")
     assert not any(name.startswith(("trunk.", "heads.tags.")) for name in stored)
     assert any(name.startswith("heads.objects.") for name in stored)
