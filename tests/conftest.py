@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-# Processes of the tests that share two cores must not spin while they wait for each other.
+# Before torch is imported. What tests compute is tiny, and two threads take half as long again for it as one; processes
+# that share two cores must not spin while they wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

@@ -57,7 +57,7 @@ def test_ctrl_c(detector, tmp_path):
     for i in range(1, 1500):
         os.link(first, tmp_path / "in" / f"{i}.png")
     with subprocess.Popen(
-        command("see", "in", "--model", detector),
+        command("see", "in", "--model", detector, "--runtime", "torch"),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
