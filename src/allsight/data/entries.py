@@ -1,9 +1,12 @@
 """Entries of the lists in a JSON file, which say in words what they lack: which entry, which key, and why."""
 
+from collections.abc import Callable
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, TypeVar
 
 from allsight.errors import AnnotationError
+
+T = TypeVar("T")
 
 
 class Entry:
@@ -50,19 +53,18 @@ class Entry:
 
     def whole(self, key: str) -> int:
         """Return a whole number."""
-        value = self[key]
-        try:
-            return int(value)
-        except (TypeError, ValueError, OverflowError):
-            raise self.wrong(key, "is no whole number") from None
+        return self._as(int, key, "is no whole number")
 
     def number(self, key: str) -> float:
         """Return a number, be it finite or not."""
+        return self._as(float, key, "is no number")
+
+    def _as(self, kind: Callable[[Any], T], key: str, why: str) -> T:
         value = self[key]
         try:
-            return float(value)
+            return kind(value)
         except (TypeError, ValueError, OverflowError):
-            raise self.wrong(key, "is no number") from None
+            raise self.wrong(key, why) from None
 
     def numbers(self, key: str, count: int) -> list[float]:
         """Return a list of so many numbers, be they finite or not."""
