@@ -6,7 +6,7 @@ import torch
 
 from allsight.hub import Model
 from allsight.predict.graphs import outputs_like, write_onnx
-from allsight.predict.runtimes import OnnxRuntime, OpenVinoRuntime, Runtime, TorchRuntime, installed
+from allsight.predict.runtimes import OWN_SIZES, OnnxRuntime, OpenVinoRuntime, Runtime, TorchRuntime, installed
 
 
 def runtimes_of(model: Model, graph: Path) -> dict[str, Runtime]:
@@ -26,6 +26,6 @@ def runtimes_of(model: Model, graph: Path) -> dict[str, Runtime]:
     if "onnxruntime" in there:
         arms["onnxruntime float32"] = OnnxRuntime(graph, like)
     if "openvino" in there:
-        arms["openvino float32"] = OpenVinoRuntime(graph, like)
-        arms["openvino bfloat16"] = OpenVinoRuntime(graph, like, torch.bfloat16)
+        arms["openvino float32"] = OpenVinoRuntime(graph, like, sizes=OWN_SIZES)
+        arms["openvino bfloat16"] = OpenVinoRuntime(graph, like, torch.bfloat16, OWN_SIZES)
     return arms

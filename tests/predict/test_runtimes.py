@@ -93,6 +93,19 @@ def test_threads_do_not_disturb_each_other(detector, runtime):
         torch.testing.assert_close(other.heads["objects"].logits, one, atol=1e-5, rtol=0)
 
 
+def test_the_first_sizes_have_programs_of_their_own(detector, graph):
+    """In many threads at once each size gets one, and all answer as the program for any size does."""
+    pytest.importorskip("openvino")
+    like = outputs_like(detector)
+    general, own = OpenVinoRuntime(graph, like), OpenVinoRuntime(graph, like, sizes=2)
+    pictures = [noise(*SIZES[i % 4], seed=i) for i in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(own, pictures))
+    assert len(own.own) == 2
+    for picture, one in zip(pictures, found, strict=True):
+        torch.testing.assert_close(one.heads["objects"].logits, general(picture).heads["objects"].logits)
+
+
 def test_bfloat16_is_near(detector, graph):
     pytest.importorskip("openvino")
     like = outputs_like(detector)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 from torch import Tensor
 
@@ -89,6 +88,7 @@ def fit_temperature(logits: Floats, labels: Integers) -> Temperature:
 
     Source: Guo et al. 2017, section 4.2, "Temperature scaling".
     """
+    from scipy.optimize import minimize_scalar  # takes half a second to import
 
     def surprise(log_temperature: float) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
@@ -113,6 +113,8 @@ def fit_platt(logits: Floats, hits: Flags) -> Platt | None:
     inside 0 and 1, keep the fit finite where some threshold parts hits and misses. As scaling of detections: Küppers et
     al. 2020, "Multivariate confidence calibration for object detection", section 3.
     """
+    from scipy.optimize import minimize  # takes half a second to import
+
     right = int(hits.sum())
     wrong = len(hits) - right
     if not right or not wrong:

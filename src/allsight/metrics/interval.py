@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import nan, sqrt
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -22,5 +22,5 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     count = len(values)
     if count < 2:
         return float(np.mean(values)) if count else nan, nan
-    quantile = float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
     return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / sqrt(count)

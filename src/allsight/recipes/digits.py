@@ -93,7 +93,7 @@ class Digits:
                 evaluate_every=self.epochs,
                 checkpoint_seconds=self.checkpoint_seconds,
             )
-            return {"adamw": torch.optim.AdamW(groups)}, config
+            return {"adamw": torch.optim.AdamW(groups, fused=True)}, config
 
         return Job(
             model=model,

@@ -18,6 +18,7 @@ from allsight.errors import OutputError
 from allsight.files import write_json
 from allsight.hub import RUN_MODEL, Model
 from allsight.models.system import System
+from allsight.ops.memory import keep_freed_memory
 from allsight.recipes.card import DESCRIBING
 from allsight.recipes.ranges import check_ranges
 from allsight.recipes.settings import FewLabels
@@ -92,6 +93,7 @@ def train(
             a setting that makes no sense.
     """
     check_ranges(recipe)
+    keep_freed_memory()  # now and not with the loop: caching features takes a quarter less time
     if isinstance(recipe, FewLabels) and recipe.resamples > 1:
         return _train_resamples(recipe, out, resume=resume, force=force, say=say)
     return _run(recipe, recipe.build, out, resume=resume, force=force, say=say)[0]

@@ -205,7 +205,7 @@ def object_job(
             rate, factors, batch = recipe.frozen_rate, {}, recipe.frozen_batch
         groups = parameter_groups(parts.learner, rate, recipe.weight_decay, factors)
         config = fit_config(recipe, len(train), epochs=recipe.epochs, batch_size=batch)
-        return {"adamw": torch.optim.AdamW(groups)}, config
+        return {"adamw": torch.optim.AdamW(groups, fused=True)}, config
 
     measured = measure(recipe, model, parts, val)
     return parts.job(model, [Stage("", begin)], measured.scores, notes, measured.finish)

@@ -115,7 +115,7 @@ def _stage(
         factors = {} if recipe.frozen else {"trunk.": recipe.trunk_rate}
         groups = parameter_groups(learner, rate, recipe.weight_decay, factors)
         config = fit_config(recipe, pictures, epochs=epochs, batch_size=recipe.batch_size)
-        return {"adamw": torch.optim.AdamW(groups)}, config
+        return {"adamw": torch.optim.AdamW(groups, fused=True)}, config
 
     return Stage(name, begin)
 

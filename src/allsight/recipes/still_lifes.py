@@ -102,7 +102,7 @@ class StillLifes:
                 evaluate_every=self.epochs,
                 checkpoint_seconds=self.checkpoint_seconds,
             )
-            return {"adamw": torch.optim.AdamW(groups)}, config
+            return {"adamw": torch.optim.AdamW(groups, fused=True)}, config
 
         def scores(learner: "torch.nn.Module") -> dict[str, float]:
             said = answers(Predictor(model, precision="float32"), val)

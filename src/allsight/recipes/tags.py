@@ -106,7 +106,7 @@ def tag_job(
                 evaluate_every=times if recipe.few else 1,
                 checkpoint_seconds=recipe.checkpoint_seconds,
             )
-            return {"adamw": torch.optim.AdamW(groups)}, config
+            return {"adamw": torch.optim.AdamW(groups, fused=True)}, config
 
         return Stage(name, begin)
 

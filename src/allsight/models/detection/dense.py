@@ -87,9 +87,17 @@ class DenseHead(Head):
         )
         judged = (targets.labels != IGNORED)[..., None]
         class_term = self.class_loss(logits, truth, judged).sum() / count
-        distance = self.box_loss(deltas, anchors, targets.boxes)
-        box_term = torch.where(positive, distance, 0.0).sum() / count
+        box_term = self._box_losses(deltas, anchors, targets.boxes, positive).sum() / count
         return {"classes": class_term, "boxes": self.box_weight * box_term}
+
+    def _box_losses(self, deltas: Tensor, anchors: Tensor, boxes: Tensor, positive: Tensor) -> Tensor:
+        """Return the losses of the positive anchors, with zeros between them on an accelerator.
+
+        One anchor in a hundred is positive, but to pick them out the host would have to wait for their number.
+        """
+        if positive.is_cpu:
+            return self.box_loss(deltas[positive], anchors.expand_as(boxes)[positive], boxes[positive])
+        return torch.where(positive, self.box_loss(deltas, anchors, boxes), 0.0)
 
     def decode(self, outputs: DenseOutputs, frames: Sequence[Frame]) -> list[Scene]:
         """Return the objects of every picture, best first, in original pixels."""
