@@ -82,7 +82,7 @@ def test_the_reader_of_stdout_goes_away(detector, tmp_path):
     for i in range(1, 300):
         os.link(first, tmp_path / "in" / f"{i}.png")
     with subprocess.Popen(
-        command("see", "in", "--model", detector, "--json", "-", "--threshold", "0.05"),
+        command("see", "in", "--model", detector, "--json", "-", "--threshold", "0.05", "--runtime", "torch"),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
