@@ -1,4 +1,4 @@
-"""The few error types that a caller may want to catch.
+"""The few error types that a caller may want to catch, and how errors of others are told.
 
 Every message is one line that says which file, what is wrong and what to do. The command line prints the message of an
 `AllsightError` without a traceback and exits with code 2.
@@ -31,3 +31,11 @@ class TrainingError(AllsightError):
 
 class OutputError(AllsightError):
     """A result that cannot be written: a full disk, no permission, a file that exists and was not to be replaced."""
+
+
+def reason(error: BaseException, most: int = 160) -> str:
+    """Say in one line, of so many characters at most, what another library's error says."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"  # its text is the bare key
+    lines = (" ".join(line.split()) for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)[:most]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from allsight.errors import AllsightError, OutputError, WeightsError
+from allsight.errors import AllsightError, OutputError, WeightsError, reason
 from allsight.files import write_json, write_text
 from allsight.models.knowledge import Knowledge
 from allsight.models.system import System
@@ -184,8 +184,7 @@ def load(name: str | Path) -> Model:
     except AllsightError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise WeightsError(f"{folder / CONFIG}: does not describe a model ({reason})") from error
+        raise WeightsError(f"{folder / CONFIG}: does not describe a model ({reason(error)})") from error
     load_state(system, read_state(folder / STATE), source=str(folder / STATE), allow_missing=left_out)
     path = folder / KNOWLEDGE
     knowledge = Knowledge.read(path, system) if path.exists() else None

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from allsight.errors import PictureError
+from allsight.errors import PictureError, reason
 from allsight.scene import Frame
 
 PICTURE_SUFFIXES = frozenset(
@@ -120,8 +120,9 @@ def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError, KeyError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # from the system, not from a decoder
             raise PictureError(f"{name}: cannot be read ({error.strerror}); check path and disk") from None
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PictureError(f"{name}: is damaged or truncated ({reason}); copy it again or leave it out") from None
+        raise PictureError(
+            f"{name}: is damaged or truncated ({reason(error)}); copy it again or leave it out"
+        ) from None
 
 
 def _never_ends(source: str | Path) -> bool:

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from allsight.errors import WeightsError
+from allsight.errors import WeightsError, reason
 from allsight.files import atomic
 from allsight.metrics.calibration import Platt, Temperature
 from allsight.models.familiarity import Familiarity, object_vectors, picture_vector
@@ -138,8 +138,7 @@ class Knowledge:
                 str(numbers["data"]),
             )
         except (safetensors.SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-            raise WeightsError(f"{path}: is damaged ({reason}); {again}") from error
+            raise WeightsError(f"{path}: is damaged ({reason(error)}); {again}") from error
         channels = system.trunk.channels if isinstance(system, Vision) else {}
         for part in (found.pictures, found.objects):
             if part is not None and channels.get(part.feature) != len(part.mean):

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import allsight
-from allsight.errors import AllsightError, ModelError
+from allsight.errors import AllsightError, ModelError, reason
 from allsight.files import atomic, write_text
 from allsight.hub import Model
 from allsight.models.system import System
@@ -129,8 +129,7 @@ def write_onnx(model: Model, path: Path, size: tuple[int, int] | None = None, *,
                 custom_translation_table=TRANSLATIONS,
             )
     except Exception as error:  # torch has many of its own for what it cannot trace
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"{model.name}: cannot be exported ({reason[:200]}); run it in torch") from error
+        raise ModelError(f"{model.name}: cannot be exported ({reason(error)}); run it in torch") from error
     exported.model.metadata_props["allsight"] = json.dumps(description(model), ensure_ascii=False)
     with atomic(path) as temporary:
         exported.save(temporary)

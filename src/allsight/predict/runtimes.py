@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from allsight.errors import AllsightError, ModelError
+from allsight.errors import AllsightError, ModelError, reason
 from allsight.hub import Model
 from allsight.models.system import System
 from allsight.predict.graphs import EXPORTERS, cached, cached_or_made, outputs_like, rebuild
@@ -193,8 +193,7 @@ def _open(name: str, model: Model, graph: Path, dtype: torch.dtype, features: Se
         like = outputs_like(model, features)
         return OnnxRuntime(graph, like) if name == "onnxruntime" else OpenVinoRuntime(graph, like, dtype, sizes)
     except Exception as error:  # a broken installation, or a graph that the runtime does not take
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{name}: cannot run {model.name} ({reason}); see with --runtime torch") from error
+        raise ModelError(f"{name}: cannot run {model.name} ({reason(error)}); see with --runtime torch") from error
 
 
 def cores() -> int:

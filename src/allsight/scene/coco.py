@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from allsight.errors import AnnotationError
+from allsight.errors import AnnotationError, reason
 from allsight.scene.codes import label_codes
 from allsight.scene.interchange import IGNORE, finite
 from allsight.scene.masks import Masks
@@ -76,9 +76,8 @@ def from_coco(
             points = torch.tensor([a["keypoints"] for a in annotations], dtype=torch.float32)
             fields["keypoints"] = points.reshape(len(annotations), -1, 3)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = f"{type(error).__name__}: {error}"
         raise AnnotationError(
-            f"{source or 'COCO annotations'}: an annotation is not as COCO has it ({reason})"
+            f"{source or 'COCO annotations'}: an annotation is not as COCO has it ({reason(error)})"
         ) from error
     return cls(size, object_classes=object_classes, keypoint_classes=keypoint_classes, source=source, **fields)
 

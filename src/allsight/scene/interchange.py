@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from allsight.errors import AnnotationError
+from allsight.errors import AnnotationError, reason
 from allsight.scene.codes import label_codes
 from allsight.scene.masks import Masks
 from allsight.scene.trust import Trust
@@ -132,8 +132,7 @@ def from_json(cls: "type[Scene]", value: dict[str, Any], vocabularies: dict[str,
         return cls(size, source=value.get("path"), **found)
     except (KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:
         where = value.get("path") if isinstance(value, dict) else None
-        reason = f"{type(error).__name__}: {error}"
-        raise AnnotationError(f"{where or 'JSON'}: does not follow the schema of a scene ({reason})") from error
+        raise AnnotationError(f"{where or 'JSON'}: does not follow the schema of a scene ({reason(error)})") from error
 
 
 def _segments_from_json(value: dict[str, Any], size: tuple[int, int], found: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from allsight.errors import AllsightError, WeightsError
+from allsight.errors import AllsightError, WeightsError, reason
 from allsight.weights.files import sha256
 
 _MODEL = ("config.json", "model.safetensors")
@@ -52,9 +52,8 @@ def fetch(address: str, sha: str | None) -> Path:
         except AllsightError:
             raise
         except Exception as error:  # files, sockets, urllib and huggingface_hub each raise their own
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise WeightsError(
-                f"{address}: cannot be fetched ({reason}); check address, connection and disk"
+                f"{address}: cannot be fetched ({reason(error)}); check address, connection and disk"
             ) from error
     return place / name if name else place
 

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from allsight.errors import WeightsError
+from allsight.errors import WeightsError, reason
 from allsight.files import atomic
 
 
@@ -46,7 +46,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path}: corrupt safetensors file ({_one_line(error)}); fetch or write it again") from error
+        raise WeightsError(f"{path}: corrupt safetensors file ({reason(error)}); fetch or write it again") from error
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
@@ -60,17 +60,13 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             "get the weights as safetensors from a source that you trust"
         ) from error
     except Exception as error:  # torch raises whatever a broken archive makes it stumble over
-        raise WeightsError(f"{path}: corrupt file of weights ({_one_line(error)}); fetch it again") from error
+        raise WeightsError(f"{path}: corrupt file of weights ({reason(error)}); fetch it again") from error
     for key in ("state_dict", "model"):
         if isinstance(value, Mapping) and isinstance(value.get(key), Mapping):
             value = value[key]
     if not isinstance(value, Mapping) or not all(isinstance(item, Tensor) for item in value.values()):
         raise WeightsError(f"{path}: holds something other than named tensors; give a state dict")
     return dict(value)
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
 def write_state(path: str | Path, state: Mapping[str, Tensor], half: bool = False) -> None:
