@@ -30,4 +30,4 @@ class Result:
 
 
 def command(*words: object) -> list[str]:
-    return [sys.executable, "-c", "import sys; from allsight.cli.main import main; sys.exit(main())", *map(str, words)]
+    return [sys.executable, "-m", "allsight", *map(str, words)]

@@ -1,0 +1,7 @@
+"""`python -m allsight`: the command line, where its script is not on the path."""
+
+import sys
+
+from allsight.cli.main import main
+
+sys.exit(main())
