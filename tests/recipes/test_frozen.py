@@ -275,7 +275,7 @@ def test_killed_and_resumed_is_as_never_stopped(data, cache, tmp_path, monkeypat
     words = ["train", "retinanet", str(data), "--frozen", "--longest", "64", "--epochs", "1", "--steps", "12"]
     words += ["--views", "3", "--frozen-batch", "2", "--precision", "float32", "--checkpoint-seconds", "0"]
     words += ["--out", str(tmp_path / "broken")]
-    run = [sys.executable, "-c", "import sys; from allsight.cli.main import main; sys.exit(main())", *words]
+    run = [sys.executable, "-m", "allsight", *words]
     broken = subprocess.Popen(run, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "broken" / "checkpoints" / "last.pt"
     deadline = time.monotonic() + 120

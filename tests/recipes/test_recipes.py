@@ -177,7 +177,7 @@ def test_killed_and_resumed_is_as_never_stopped(squares, tmp_path):
     """The whole way from the command line: kill -9 in the middle, --resume, the same weights bit for bit."""
     words = ["train", "retinanet", str(squares), "--longest", "64", "--epochs", "3", "--batch-size", "2"]
     words += ["--evaluate-every", "3", "--precision", "float32", "--checkpoint-seconds", "0"]
-    run = [sys.executable, "-c", "import sys; from allsight.cli.main import main; sys.exit(main())", *words]
+    run = [sys.executable, "-m", "allsight", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*run, "--out", str(tmp_path / "whole")], check=True, capture_output=True, env=environment)
     broken = subprocess.Popen([*run, "--out", str(tmp_path / "broken")], env=environment, stderr=subprocess.DEVNULL)
