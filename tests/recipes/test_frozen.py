@@ -226,7 +226,7 @@ def test_a_damaged_file_is_made_anew_and_that_is_said_once(harm, data, cache, tm
     said: list[str] = []
     train(RetinaNet(data=(data,), steps=4, **SMALL), tmp_path / "two", say=said.append)
     assert sum("1 damaged" in line for line in said) == 1
-    assert len([n for n in seen if n]) in (1, 3)
+    assert len([n for n in seen if n]) - 1 in (1, 3)  # one shows how the trunk is built
     assert victim.read_bytes() == good
     one, two = (read_state(tmp_path / run / "model" / "model.safetensors") for run in ("one", "two"))
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -47,9 +47,9 @@ class SameConv2d(nn.Conv2d):
         return self._convolve(x, weight, padding)
 
     def _convolve(self, x: Tensor, weight: Tensor, padding: Any) -> Tensor:
-        if self.groups == self.in_channels:
+        if self.groups == self.in_channels and self.bias is None:
             return depthwise_conv2d(x, weight, stride=self.stride, padding=padding, dilation=self.dilation)
-        return F.conv2d(x, weight, None, self.stride, padding, self.dilation, self.groups)
+        return F.conv2d(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Literal, cast
 
 import torch
@@ -9,7 +10,10 @@ from torch import Tensor
 
 from allsight.backbones.trunk import Trunk
 from allsight.data.features import Eyes, FeatureBatch
+from allsight.layers.folding import folded
 from allsight.models.vision import Head, Vision, VisionOutputs
+
+_LOOK = 64  # pixels of the picture with which a trunk shows how it is built
 
 
 class AfterTrunk(Vision):
@@ -52,9 +56,13 @@ def eyes_of(trunk: Trunk, names: Sequence[str], precision: Literal["float32", "b
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
 
+    @cache
+    def sooner() -> Trunk:
+        return folded(trunk, torch.zeros(1, 3, _LOOK, _LOOK, dtype=torch.uint8), names)
+
     @torch.no_grad()
     def see(pictures: Tensor) -> dict[str, Tensor]:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            return trunk(pictures, names)
+            return sooner()(pictures.contiguous(memory_format=torch.channels_last), names)
 
     return Eyes(digest.hexdigest(), tuple(names), see)
