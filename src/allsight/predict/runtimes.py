@@ -57,7 +57,8 @@ class TorchRuntime:
         """Return the system's outputs."""
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         with self.making:
-            self.sooner = self.sooner or folded(self.system, pictures)
+            if self.sooner is None:
+                self.sooner = folded(self.system, pictures)
         with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
             return self.sooner(pictures)
 
