@@ -40,7 +40,7 @@ def test_mnists_form_is_read(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\0\0\10\3", gzip.compress(b"\0\0\10\1\0\0\0\5\1\2"), b"\x1f\x8b\x08rubbish"]
+    "content", [b"", b"\0\0\10\3", gzip.compress(b"\0\0\10\1\0\0\0\5\1\2", mtime=0), b"\x1f\x8b\x08rubbish"]
 )
 def test_a_damaged_file_is_one_clear_line(folder: Path, content: bytes) -> None:
     (folder / "train-labels-idx1-ubyte.gz").write_bytes(content)
