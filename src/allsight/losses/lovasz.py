@@ -28,13 +28,32 @@ def lovasz_softmax(logits: Tensor, truth: Tensor, *, present: bool = True, per_i
         A scalar in [0, 1]; 0 if no pixel is known.
     """
     probabilities = at_least_float32(logits).softmax(1)
-    classes = torch.arange(logits.shape[1], device=logits.device)[:, None, None]
-    own = truth[:, None] == classes
-    errors = (own.to(probabilities) - probabilities).abs()
-    known = (truth != IGNORE)[:, None].expand_as(own)
-    losses, shown = _extension(*(_rows(x, per_image) for x in (errors, own, known)))
-    counted = shown if present else _rows(known, per_image).any(-1)
-    return (losses * counted).sum(-1).div(counted.sum(-1).clamp_min(1)).mean()
+    if not per_image:
+        return _of_softmax(probabilities, truth, present)
+    pictures = zip(probabilities.split(1), truth.split(1), strict=True)
+    return torch.stack([_of_softmax(*picture, present) for picture in pictures]).mean()
+
+
+def _of_softmax(probabilities: Tensor, truth: Tensor, present: bool) -> Tensor:
+    """Return the loss of all pixels together, from probabilities (B, C, H, W) and truth (B, H, W).
+
+    The order of the errors is given, so the loss is linear in the probabilities: only its slopes are worked out, class
+    by class, and what is as large as the logits is written once.
+    """
+    classes = range(probabilities.shape[1])
+    slopes = torch.empty_like(probabilities, requires_grad=False)
+    with torch.no_grad():
+        known = truth != IGNORE
+        counted = torch.stack([(truth == label).any() if present else known.any() for label in classes])
+        shares = counted / counted.sum().clamp_min(1).to(probabilities)
+        offset = probabilities.new_zeros(())
+        for label, share in enumerate(shares):
+            own, one = truth == label, probabilities[:, label]
+            weights = _weights(torch.where(own, 1 - one, one).flatten(), own.flatten(), known.flatten())
+            weights = weights.view_as(one).mul_(share)
+            offset += (weights * own).sum()
+            torch.where(own, -weights, weights, out=slopes[:, label])
+    return offset + probabilities.flatten() @ slopes.flatten()
 
 
 def lovasz_hinge(logits: Tensor, truth: Tensor, *, per_image: bool = True) -> Tensor:
@@ -50,35 +69,19 @@ def lovasz_hinge(logits: Tensor, truth: Tensor, *, per_image: bool = True) -> Te
     Returns:
         A scalar, at least 0; 0 if no pixel is known.
     """
-    own = (truth == 1)[:, None]
-    errors = (1 - at_least_float32(logits)[:, None] * torch.where(own, 1.0, -1.0)).clamp_min(0)
-    known = (truth != IGNORE)[:, None]
-    losses, _ = _extension(*(_rows(x, per_image) for x in (errors, own, known)))
-    return losses.mean()
-
-
-def _rows(values: Tensor, per_image: bool) -> Tensor:
-    """(B, C, H, W) to (B, C, H * W), or (1, C, B * H * W)."""
-    return values.flatten(2) if per_image else values.movedim(1, 0).flatten(1)[None]
-
-
-def _extension(errors: Tensor, own: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the Lovasz extension of the Jaccard loss for every row, and which rows show the class at all.
-
-    Args:
-        errors: (B, C, P) at least 0. own: (B, C, P) bool, where the class is. known: (B, C, P) bool.
-
-    Returns:
-        (B, C) losses, and (B, C) bool.
-    """
-    own = own & known
-    rows = zip(*(x.detach().flatten(0, 1) for x in (errors, own, known)), strict=True)
-    weights = torch.stack([_weights(*row) for row in rows]).reshape(errors.shape)
-    return (errors * weights).sum(-1), own.any(-1)
+    own, known = truth == 1, truth != IGNORE
+    errors = (1 - at_least_float32(logits) * torch.where(own, 1.0, -1.0)).clamp_min(0)
+    rows = [x.flatten(1) if per_image else x.flatten()[None] for x in (errors, own, known)]
+    losses = [row[0] @ _weights(*(x.detach() for x in row)) for row in zip(*rows, strict=True)]
+    return torch.stack(losses).mean()
 
 
 def _weights(errors: Tensor, own: Tensor, known: Tensor) -> Tensor:
     """Return what each pixel's error counts (Algorithm 1): what it adds to the Jaccard loss of those that are larger.
+
+    That is a difference of neighbours in the paper. Written out, a pixel of the class takes one from the intersection
+    and adds 1 / union; another one adds one to the union, and (intersection / (union - 1)) / union to the loss. So
+    nothing is cancelled, and float32 is enough.
 
     Args:
         errors: (P,). own: (P,) bool, within known. known: (P,) bool.
@@ -86,14 +89,14 @@ def _weights(errors: Tensor, own: Tensor, known: Tensor) -> Tensor:
     Returns:
         (P,); 0 where not known.
     """
-    order = _descending(torch.where(known, errors, -1.0))  # what is not known comes last
-    rank = torch.arange(1, len(errors) + 1, device=errors.device)
-    found = own[order].cumsum(0)
-    total = own.sum()
-    # Neighbours differ by a millionth: in float32 their differences would be noise.
-    jaccard = 1 - (total - found).double() / (total + rank - found)
-    gained = torch.diff(jaccard, prepend=jaccard.new_zeros(1)) * (rank <= known.sum())
-    return torch.zeros_like(errors).scatter_(0, order, gained.to(errors.dtype))
+    order = _descending(errors.masked_fill(~known, -1.0))  # what is not known comes last
+    rank = torch.arange(1, len(errors) + 1, dtype=torch.int32, device=errors.device)
+    mine, total = own[order], own.sum(dtype=torch.int32)
+    intersection = total - mine.cumsum(0, dtype=torch.int32)
+    union = intersection + rank
+    gained = torch.where(mine, 1.0, intersection / (union - 1).clamp_min_(1)).div_(union)
+    gained[0] += total == 0  # of a class that is not there, the largest error is all of the loss
+    return torch.zeros_like(errors).scatter_(0, order, gained.mul_(rank <= known.sum()).to(errors))
 
 
 def _descending(values: Tensor) -> Tensor:
