@@ -110,7 +110,7 @@ def _filled(features: FeatureSet) -> list[str]:
     with ProgressBar(len(waiting)) as bar:
         for left in features.fill(waiting):
             bar.advance(f"features of {name} pictures" if left else None)
-    lines = [f"{name}: {features.damaged} damaged files of features, made anew"] if features.damaged else []
+    lines = [f"{name}: damaged files of features, made anew: {features.damaged}"] if features.damaged else []
     if waiting:
         room = f"{cache.limit / 2**30:g} GiB"
         lines.append(
