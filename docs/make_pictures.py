@@ -1,7 +1,7 @@
 """Make the pictures of the documentation with the tool itself: `python docs/make_pictures.py [--data FOLDER]`.
 
-The data sets (blood cells for `cells`) are not part of the repository. A picture whose model or data are not at hand is
-left as it is, and the reason is said.
+The data sets (blood cells for `cells`, nuclei for `nuclei`) are not part of the repository. A picture whose model
+or data are not at hand is left as it is, and the reason is said.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from allsight.hub import load as load_model
 from allsight.models.explanations import class_activation_map, grad_cam, tag
 from allsight.models.vision import Vision
 from allsight.predict import Predictor, load
+from allsight.recipes.objects import read_objects
 
 FOLDER = Path(__file__).parent / "pictures"
 LIMIT = 150_000  # bytes
@@ -46,6 +47,15 @@ def cells(data: Path) -> Tensor:
     examples = open_dataset(data / "bccd", "val")
     pairs = [beside(e.picture(), e.scene, see(e.picture())) for e in (examples[0], examples[3])]
     return contact_sheet(pairs, ["", ""], columns=1, cell=900)
+
+
+def nuclei(data: Path) -> Tensor:
+    """Return held-out nuclei, stained and in fluorescence, with their outlines as `nuclei` sees them."""
+    see = load("nuclei")
+    _, held_out, _ = read_objects((data / "nuclei",), seed=0, masks=True)
+    pictures = [held_out[i].picture() for i in (39, 36, 51)]
+    pictures = [resize(picture, (600, 600 * picture.shape[2] // picture.shape[1])) for picture in pictures]
+    return contact_sheet([draw(picture, see(picture)) for picture in pictures], [""] * 3, columns=3, cell=440)
 
 
 def explanations(data: Path) -> Tensor:
@@ -82,7 +92,13 @@ def looks(data: Path) -> Tensor:
     return contact_sheet(cells, [""] * len(cells), columns=4, cell=2 * ENLARGED)
 
 
-MAKERS: dict[str, Maker] = {"seen": seen, "cells": cells, "explanations": explanations, "looks": looks}
+MAKERS: dict[str, Maker] = {
+    "seen": seen,
+    "cells": cells,
+    "nuclei": nuclei,
+    "explanations": explanations,
+    "looks": looks,
+}
 
 
 def _framed(picture: Tensor, border: Tensor, side: int) -> Tensor:
