@@ -225,7 +225,7 @@ def test_a_damaged_file_is_made_anew_and_that_is_said_once(harm, data, cache, tm
     del seen[:]
     said: list[str] = []
     train(RetinaNet(data=(data,), steps=4, **SMALL), tmp_path / "two", say=said.append)
-    assert sum("1 damaged" in line for line in said) == 1
+    assert sum("damaged files of features, made anew: 1" in line for line in said) == 1
     assert len([n for n in seen if n]) - 1 in (1, 3)  # one shows how the trunk is built
     assert victim.read_bytes() == good
     one, two = (read_state(tmp_path / run / "model" / "model.safetensors") for run in ("one", "two"))
