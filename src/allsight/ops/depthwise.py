@@ -47,6 +47,7 @@ class _ForwardGradients(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of x and weight that are wanted, by oneDNN where its own are the faster ones."""
         x, weight = ctx.saved_tensors
         stride, padding, dilation = ctx.geometry
         for_x, for_weight = ctx.needs_input_grad[:2]
