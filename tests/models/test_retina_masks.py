@@ -113,3 +113,49 @@ def test_the_trunk_is_efficientnet_lite0_as_published() -> None:
     published = efficientnet_lite0().state_dict()
     for name, tensor in system().trunk.state_dict().items():
         assert torch.equal(tensor, published[name])
+
+
+def test_narrowed_it_says_the_same_of_what_is_wanted_and_no_more(batch: Batch) -> None:
+    parts = ("objects", "masks", "regions")
+    whole, narrowed = system(parts=parts).eval(), system(parts=parts).eval()
+    torch.nn.init.normal_(whole.heads["objects"].boxes.classification.last[-1].weight)
+    narrowed.load_state_dict(whole.state_dict())
+    for model in (whole, narrowed):
+        head = model.heads["objects"]
+        head.selection, head.outlined = type(head.selection)(score_threshold=0.0, most=60), 60
+    scores = []
+    with torch.no_grad():
+        (best, *_) = whole.decode(whole(batch.pictures), [Frame.whole(SIZE)] * 2)
+        least = {"ball": 2.0, "box": best.scores[best.labels == 1][3].item(), "cone": 2.0}
+        narrowed.narrow(lambda name: least[name])
+        outputs = narrowed(batch.pictures)
+        both = [model.decode(model(batch.pictures), [Frame.whole(SIZE)] * 2) for model in (whole, narrowed)]
+    for full, few in zip(*both, strict=True):
+        assert set(few.labels.tolist()) == {1}
+        full, few = (each.keep((each.labels == 1) & (each.scores >= least["box"])) for each in (full, few))
+        scores += few.scores.tolist()
+        torch.testing.assert_close(few.scores, full.scores)
+        torch.testing.assert_close(few.boxes, full.boxes)
+        assert torch.equal(few.masks.bits, full.masks.bits)
+    assert len(scores) >= 4
+    assert outputs.heads["objects"].masks.shape[1] < outputs.heads["objects"].boxes.shape[1]
+
+
+def test_narrowed_to_nothing_it_still_answers(batch: Batch) -> None:
+    model = system(parts=("objects", "masks", "regions")).eval()
+    model.narrow(lambda name: 1.1)
+    with torch.no_grad():
+        outputs = model(batch.pictures[:1])
+        (scene,) = model.decode(outputs, [Frame.whole(SIZE)])
+    assert set(scene.labels.tolist()) <= {0}
+    assert outputs.heads["objects"].masks.shape[1] <= 1
+
+
+def test_narrowed_where_all_is_wanted_it_is_as_it_was(batch: Batch) -> None:
+    model = system().eval()
+    frames = [Frame.whole(SIZE)] * 2
+    with torch.no_grad():
+        before = model.decode(model(batch.pictures), frames)
+        model.narrow(lambda name: 0.0)
+        after = model.decode(model(batch.pictures), frames)
+    assert [scene.to_json() for scene in before] == [scene.to_json() for scene in after]

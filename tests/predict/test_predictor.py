@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,3 +90,23 @@ def test_load_from_the_package_and_show_in_a_notebook(model, tmp_path):
     path.unlink()
     assert saved(noise(4, 4))._repr_png_() is None
     assert Scene((4, 4), source=str(path))._repr_png_() is None
+
+
+def test_narrowed_to_what_is_shown_it_shows_the_same(model, tmp_path):
+    picture = noise(50, 70)
+    (seen,) = Predictor(model).scenes([picture])
+    least = seen.scores[seen.labels == 1][2].item() - 1e-4
+    folder = replace(model, thresholds={"dog": least, "": 1.1}).save(tmp_path / "model", half=False)
+    whole, narrowed = allsight.load(folder), allsight.load(folder, shown_only=True)
+    shown = narrowed(picture)
+    assert len(shown) >= 3
+    assert shown.names() == ["dog"] * len(shown)
+    torch.testing.assert_close(shown.boxes, whole(picture).boxes)
+    torch.testing.assert_close(shown.scores, whole(picture).scores)
+    assert set(narrowed.scenes([picture])[0].names()) == {"dog"}
+
+
+def test_where_thresholds_are_given_nothing_is_left_out(model, tmp_path):
+    folder = replace(model, thresholds={"": 1.1}).save(tmp_path / "model", half=False)
+    given = allsight.load(folder, shown_only=True, threshold=0.1)
+    assert len(set(given(noise(50, 70)).names())) > 1

@@ -78,7 +78,15 @@ def see(
     with only_json(json == "-") as stdout:
         from allsight.predict import load
 
-        predictor = load(model, threshold=threshold, runtime=runtime, abstain=abstain, pictures=len(pictures), say=note)
+        predictor = load(
+            model,
+            threshold=threshold,
+            runtime=runtime,
+            abstain=abstain,
+            shown_only=True,
+            pictures=len(pictures),
+            say=note,
+        )
         begun = time.monotonic()
         with SeenFile(file or stdout, predictor.model.name) as sink:
             summary = _look(predictor, pictures, targets.drawn, tile, sink)

@@ -1,7 +1,7 @@
 """`Vision`: one trunk, a neck, many heads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, cast
 
@@ -40,6 +40,15 @@ class Head(nn.Module, ABC):
     def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Return named scalar terms; a head whose forward depends on the truth in training overrides this."""
         return self.criterion(self(features, frames), frames, scenes)
+
+    def narrow(self, least: Callable[[str], float]) -> None:
+        """Compute less from now on: no more than it takes to show the objects that are wanted; it learns no more.
+
+        A head that can leave out nothing stays as it is. To be called once.
+
+        Args:
+            least: from the name of a class to the score from which its objects are wanted; above 1 for none of them.
+        """
 
 
 class VisionOutputs(NamedTuple):
@@ -107,6 +116,11 @@ class Vision(System):
         """Return one Scene a picture, what all heads say together, in original pixels."""
         answers = [head.decode(outputs.heads[name], frames) for name, head in self._heads()]
         return [reduce(Scene.merge, scenes) for scenes in zip(*answers, strict=True)]
+
+    def narrow(self, least: Callable[[str], float]) -> None:
+        """Compute no more than it takes to show the objects that are wanted; see `Head.narrow`."""
+        for _, head in self._heads():
+            head.narrow(least)
 
     def _heads(self) -> list[tuple[str, Head]]:
         return [(name, cast(Head, head)) for name, head in self.heads.items()]

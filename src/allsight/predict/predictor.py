@@ -1,6 +1,7 @@
 """`Predictor`: a model that takes pictures of any size and answers in their own pixels."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from allsight.hub import Model
 from allsight.hub import load as load_model
 from allsight.models.everything import Everything
 from allsight.models.knowledge import Knowledge
+from allsight.models.vision import Vision
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Frame, Scene
 from allsight.scene.geometry import IGNORE
@@ -125,8 +127,7 @@ class Predictor:
     def _least(self, name: str) -> float:
         if self.threshold is not None:
             return self.threshold
-        thresholds: Mapping[str, float] = self.model.thresholds
-        least = thresholds.get(name, thresholds.get("", DEFAULT_THRESHOLD))
+        least = _threshold(self.model, name)
         return least if self.knowledge is None else self.knowledge.threshold(least)
 
 
@@ -137,6 +138,7 @@ def load(
     precision: Precision = "float32",
     runtime: RuntimeName = "torch",
     abstain: bool = False,
+    shown_only: bool = False,
     **choice: Any,
 ) -> Predictor:
     """Load a model by name or folder and return it as a function from pictures to Scenes.
@@ -144,6 +146,7 @@ def load(
     Args:
         name: of a shipped model ("cells", "everyday"), a model's folder or a training run's folder.
         threshold, abstain: see `Predictor`.
+        shown_only: see `narrow`; without effect where the model abstains or a threshold is given.
         precision, runtime: see `allsight.predict.runtimes.open_runtime`. choice: its further arguments.
 
     Raises:
@@ -151,9 +154,22 @@ def load(
             model is to abstain but has not been calibrated.
     """
     model = load_model(name)
+    if shown_only and threshold is None and not abstain:
+        narrow(model)
     features = knowledge_of(model).features if abstain else ()
     made = open_runtime(runtime, model, precision=precision, features=features, **choice)
     return Predictor(model, threshold=threshold, runtime=made, abstain=abstain)
+
+
+def narrow(model: Model) -> None:
+    """Let a model compute no objects and masks that its own thresholds hide.
+
+    That takes less time where few classes can be shown, or few objects are. What is shown stays the same, but for
+    objects and masks that hidden ones crowded out, where they are more than a head answers with. What is hidden
+    (`Predictor.scenes`) is incomplete then, and the model can learn no more.
+    """
+    if isinstance(model.system, Vision):
+        model.system.narrow(partial(_threshold, model))
 
 
 def knowledge_of(model: Model) -> Knowledge:
@@ -165,6 +181,12 @@ def knowledge_of(model: Model) -> Knowledge:
     if model.knowledge is None:
         raise ModelError(f"{model.name}: cannot say what it does not know; run: allsight calibrate MODEL DATA")
     return model.knowledge
+
+
+def _threshold(model: Model, name: str) -> float:
+    """Return the score from which a model's objects of a class are shown."""
+    thresholds: Mapping[str, float] = model.thresholds
+    return thresholds.get(name, thresholds.get("", DEFAULT_THRESHOLD))
 
 
 def _pixels(picture: Any) -> Tensor:

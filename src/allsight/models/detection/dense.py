@@ -68,11 +68,13 @@ class DenseHead(Head):
         self.box_loss = box_loss
         self.box_weight = box_weight
         self.selection = selection
+        self.labels: Tensor | None
+        self.register_buffer("labels", None, persistent=False)  # behind the logits, where not all classes have one
 
     def forward(self, features: Features, frames: Sequence[Frame]) -> DenseOutputs:
         """Return the raw answers of all anchors."""
         levels = [features[name] for name in self.inputs]
-        logits = flatten_levels(self.classification(levels), len(self.classes))
+        logits = flatten_levels(self.classification(levels), len(self.classes if self.labels is None else self.labels))
         deltas = flatten_levels(self.regression(levels), 4)
         return DenseOutputs(logits, deltas, self.anchors([(x.shape[-2], x.shape[-1]) for x in levels]))
 
@@ -107,7 +109,20 @@ class DenseHead(Head):
         """Return the best pairs of an anchor and a class: boxes (B, K, 4), labels (B, K) and scores (B, K)."""
         logits, anchor, labels = self.selection.best_pairs(outputs.logits.float())
         deltas = outputs.deltas.float().gather(1, anchor[..., None].expand(-1, -1, 4))
+        labels = labels if self.labels is None else self.labels[labels]
         return decode(deltas, outputs.anchors[anchor]), labels, logits.sigmoid()
+
+    def narrow(self, least: Callable[[str], float]) -> None:
+        """Leave out the logits of classes that are not wanted: the others' stay what they were."""
+        wanted = [label for label, name in enumerate(self.classes) if least(name) <= 1] or [0]
+        if len(wanted) == len(self.classes):
+            return
+        self.labels = torch.tensor(wanted)
+        last = _last_conv(self.classification)
+        rows = torch.arange(last.out_channels).view(-1, len(self.classes))[:, self.labels].flatten()
+        last.weight = nn.Parameter(last.weight.detach()[rows])
+        last.bias = nn.Parameter(last.bias.detach()[rows]) if last.bias is not None else None
+        last.out_channels = len(rows)
 
 
 def set_prior(last: nn.Module, probability: float = 0.01) -> None:
@@ -115,5 +130,10 @@ def set_prior(last: nn.Module, probability: float = 0.01) -> None:
 
     Lin et al. 2017, section 4.1, "Initialization": b = -log((1 - p) / p).
     """
-    bias = [m.bias for m in last.modules() if isinstance(m, nn.Conv2d) and m.bias is not None][-1]
+    bias = _last_conv(last).bias
+    assert bias is not None
     nn.init.constant_(bias, -math.log((1 - probability) / probability))
+
+
+def _last_conv(subnet: nn.Module) -> nn.Conv2d:
+    return [module for module in subnet.modules() if isinstance(module, nn.Conv2d)][-1]

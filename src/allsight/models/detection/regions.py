@@ -66,12 +66,12 @@ class RegionPooling(nn.Module):
         """Levels (B, C, h, w) and regions (B, N, 4) in the model's pixels to (B * N, C, output, output)."""
         batch, count = boxes.shape[:2]
         boxes = boxes.flatten(0, 1)
-        owner = torch.arange(batch, device=boxes.device).repeat_interleave(count)
+        owner = torch.arange(batch, device=boxes.device)[:, None].expand(-1, count).flatten()
         if len(levels) == 1:
             return self._pool(levels[0], boxes, owner, self.strides[0])
         lowest = round(math.log2(self.strides[0]))
         level = assign_levels(boxes, lowest, lowest + len(levels) - 1, self.canonical_side) - lowest
-        pooled = levels[0].new_zeros(len(boxes), self.output, self.output, levels[0].shape[1]).permute(0, 3, 1, 2)
+        pooled = levels[0].new_zeros(boxes.shape[0], self.output, self.output, levels[0].shape[1]).permute(0, 3, 1, 2)
         for number, (features, stride) in enumerate(zip(levels, self.strides, strict=True)):
             here = (level == number).nonzero()[:, 0]
             pooled.index_copy_(0, here, self._pool(features, boxes[here], owner[here], stride))

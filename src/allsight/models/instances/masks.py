@@ -47,7 +47,7 @@ class MaskNet(nn.Module):
         """Levels, regions (B, K, 4) and their labels (B, K) to logits (B, K, m, m)."""
         every = self.last(self.body(self.pooling(levels, boxes)))
         own = labels.flatten() + 1 if self.last.out_channels > 1 else torch.zeros_like(labels).flatten()
-        return every[torch.arange(len(every), device=every.device), own].unflatten(0, labels.shape)
+        return every[torch.arange(every.shape[0], device=every.device), own].unflatten(0, labels.shape)
 
     def loss(self, levels: Sequence[Tensor], boxes: Tensor, valid: Tensor, scenes: Sequence[Scene]) -> Tensor:
         """Return the mean binary cross-entropy over the cells of those regions that show an object with a mask.

@@ -1,7 +1,7 @@
 """The last step of detectors that outline: from many scored boxes to few objects, and a mask for each of these."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,6 +37,7 @@ def outline(
     selection: Selection,
     size: tuple[int, int],
     outlined: int | None = None,
+    least: Tensor | None = None,
 ) -> Outlined:
     """Choose objects from candidates and look at them once more for their masks.
 
@@ -49,6 +50,8 @@ def outline(
         selection: which of them stay.
         size: (height, width) that boxes are cut at.
         outlined: so many of them get a mask, the best; None for all.
+        least: (C,) score from which an object of a class is wanted: of the rest, those that come after the last of
+            these get no mask.
     """
     boxes, labels, scores = candidates
     boxes = clip(boxes, size)
@@ -58,7 +61,21 @@ def outline(
         index, valid = (each[:, : int(sure.max())] for each in (index, valid))
     boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
     labels, scores = labels.gather(1, index), scores.gather(1, index)
+    if least is not None:
+        outlined = _last(valid & (scores >= least[labels]), outlined or selection.most)
     return Outlined(boxes, labels, scores, valid, masks(levels, boxes[:, :outlined], labels[:, :outlined]))
+
+
+def _last(wanted: Tensor, most: int) -> int:
+    """Return how many objects there are up to the last that is wanted (B, K) in any picture, from 1 to `most`.
+
+    At least one: runtimes do not all take convolutions of nothing.
+    """
+    places = wanted * torch.arange(1, wanted.shape[1] + 1, device=wanted.device)
+    last: Any = places.flatten().amax(0).clamp(1, most).item() if places.shape[1] else 1
+    torch._check(last >= 1)  # torch.export knows nothing of this number (and so would not take int(...) of it)
+    torch._check(last <= most)
+    return last
 
 
 def outlined_scenes(found: Outlined, frames: Sequence[Frame], classes: Vocabulary, selection: Selection) -> list[Scene]:

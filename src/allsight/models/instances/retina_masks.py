@@ -1,6 +1,6 @@
 """A one-stage detector that outlines what it finds (Fu et al. 2019, "RetinaMask")."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,8 @@ class OutlinedDenseHead(Head):
         self.masks = masks
         self.levels = tuple(levels)
         self.inputs = tuple(dict.fromkeys([*levels, *boxes.inputs]))
+        self.least: Tensor | None
+        self.register_buffer("least", None, persistent=False)  # score from which objects of a class are wanted
 
     @property
     def classes(self) -> Vocabulary:
@@ -59,7 +61,7 @@ class OutlinedDenseHead(Head):
         """Find, choose and outline; the raw answers of all anchors are too many to be handed on."""
         candidates = self.boxes.candidates(self.boxes(features, frames))
         size = frames[0].padded
-        return outline(self.masks, self._maps(features), candidates, self.selection, size, self.outlined)
+        return outline(self.masks, self._maps(features), candidates, self.selection, size, self.outlined, self.least)
 
     def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Return "masks" and the terms of the dense head, but for one that is held still."""
@@ -75,6 +77,11 @@ class OutlinedDenseHead(Head):
     def decode(self, outputs: Outlined, frames: Sequence[Frame]) -> list[Scene]:
         """Return the objects of every picture with their masks, best first, in original pixels."""
         return outlined_scenes(outputs, frames, self.classes, self.selection)
+
+    def narrow(self, least: Callable[[str], float]) -> None:
+        """Look no more for classes that are not wanted, and make masks no further than for the last wanted object."""
+        self.boxes.narrow(least)
+        self.least = torch.tensor([least(name) for name in self.classes])
 
     def _maps(self, features: Features) -> list[Tensor]:
         return [features[name] for name in self.levels]
