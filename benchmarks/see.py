@@ -63,10 +63,14 @@ def writer(folder: Path) -> Write:
 
 
 def overlapped(predictor: Predictor, paths: Sequence[Path], write: Write | None) -> None:
-    for seen in stream(predictor, paths, then=write):
-        assert seen.scene is not None, seen.error
+    def told(path: Path, picture: Tensor, scene: Scene) -> str:
+        if write is not None:
+            write(path, picture, scene)
+        return json.dumps(scene.to_json())
+
+    for seen in stream(predictor, paths, then=told, full_size=write is not None):
+        assert seen.scene is not None and seen.result, seen.error
         assert predictor.model.name != MADE or len(seen.scene) == 8
-        json.dumps(seen.scene.to_json())
 
 
 def sequential(predictor: Predictor, paths: Sequence[Path], write: Write | None) -> None:

@@ -53,6 +53,15 @@ def test_a_picture_that_cannot_be_finished_is_reported(predictor, paths):
     assert [i for i, item in enumerate(seen) if isinstance(item.error, OutputError)] == [5]
 
 
+@pytest.mark.parametrize("full_size", [True, False])
+def test_a_picture_comes_in_full_size_unless_less_will_do(full_size, predictor, tmp_path):
+    path = tmp_path / "large.jpg"
+    Image.new("RGB", (1200, 800), "teal").save(path)
+    (seen,) = stream(predictor, [path], then=lambda path, picture, scene: picture.shape, full_size=full_size)
+    assert (tuple(seen.result) == (3, 800, 1200)) == full_size
+    assert seen.scene.size == (800, 1200)
+
+
 def test_pictures_are_taken_only_as_they_are_used(predictor, paths):
     taken = []
     before = set(threading.enumerate())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from tyro.conf import Positional, arg
 
-from allsight.cli.seen import SeenFile
+from allsight.cli.seen import SeenFile, line_of
 from allsight.cli.summary import Summary
 from allsight.cli.targets import drawn_names, pictures_of, refuse_to_lose, samples
 from allsight.cli.terminal import note, only_json, progress, show
@@ -120,8 +120,9 @@ def _look(predictor: "Predictor", pictures: list[Path], drawn: dict[Path, Path],
     from allsight.predict import stream
 
     summary = Summary()
-    then = partial(_draw, drawn) if drawn else None
-    for seen in progress(stream(predictor, pictures, then=then, tiled=tile), len(pictures), "looking"):
+    then = partial(_told, drawn)
+    several = stream(predictor, pictures, then=then, full_size=bool(drawn), tiled=tile)
+    for seen in progress(several, len(pictures), "looking"):
         if isinstance(seen.error, OutputError):
             raise seen.error  # a full disk is no fault of the picture, and will not get better with the next one
         if seen.error is not None or seen.scene is None:
@@ -129,9 +130,16 @@ def _look(predictor: "Predictor", pictures: list[Path], drawn: dict[Path, Path],
                 note(f"error: {seen.error}")
             sink.fail(seen.path, str(seen.error))
         else:
-            sink.add(seen.scene)
+            sink.add(seen.result)
             summary.add(seen.path, seen.scene)
     return summary
+
+
+def _told(drawn: dict[Path, Path], path: Path, picture: "Tensor", scene: "Scene") -> str:
+    """Return the JSON of one picture, once its annotated copy is written, if it is to have one."""
+    if drawn:
+        _draw(drawn, path, picture, scene)
+    return line_of(scene)
 
 
 def _draw(drawn: dict[Path, Path], path: Path, picture: "Tensor", scene: "Scene") -> None:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "allsight.seen", 1
 
 
+def line_of(scene: "Scene") -> str:
+    """Return what is in one picture as a line of JSON."""
+    return json.dumps(scene.to_json(), ensure_ascii=False)
+
+
 class SeenFile:
     """A document that grows by one line a picture, so that ten thousand pictures take no memory.
 
@@ -37,15 +42,15 @@ class SeenFile:
             self._open(self.target)
         return self
 
-    def add(self, scene: "Scene") -> None:
-        """Write what is in one picture."""
+    def add(self, line: str) -> None:
+        """Write what is in one picture, as `line_of` tells it."""
         if self._file is None:
             assert isinstance(self.target, Path)
             temporary = self._stack.enter_context(atomic(self.target))
             # A file's name may hold bytes that are no UTF-8: JSON has an escape for each.
             file = temporary.open("w", encoding="utf-8", errors="backslashreplace")
             self._open(self._stack.enter_context(file))
-        self._line(json.dumps(scene.to_json(), ensure_ascii=False), first=self.count == 0)
+        self._line(line, first=self.count == 0)
         self.count += 1
 
     def fail(self, path: Path, reason: str) -> None:

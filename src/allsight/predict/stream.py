@@ -39,6 +39,7 @@ def stream(
     paths: Iterable[Path],
     *,
     then: Callable[[Path, Tensor, Scene], Any] | None = None,
+    full_size: bool = True,
     tiled: bool = False,
     workers: int | None = None,
 ) -> Iterator[Seen]:
@@ -47,12 +48,13 @@ def stream(
     Args:
         predictor: what it gives is filtered by its display thresholds.
         paths: pictures; taken only as fast as they are used.
-        then: called in a thread with (path, picture in full size, Scene), for drawing and writing.
+        then: called in a thread with (path, picture, Scene), for drawing and writing.
+        full_size: give `then` the picture as it is; else it may be smaller, as the model needs no more of it.
         tiled: look at large pictures tile by tile as well.
         workers: see `in_order`.
     """
     keep_freed_memory()
-    longest = None if then is not None or tiled else predictor.model.preprocessing.longest
+    longest = None if tiled or (then is not None and full_size) else predictor.model.preprocessing.longest
 
     def see(path: Path) -> Seen:
         try:
