@@ -151,13 +151,28 @@ def test_sure_regions_are_soft_tints_without_small_pieces() -> None:
     regions[400:420, 400:420] = 0  # a class of which there is little
     soft = Scene(size, regions=regions, region_scores=torch.full(size, 0.9), region_classes=NAMES)
     drawn = draw(grey(*size), soft)
-    moved = (drawn[:, 150, 150].float() - 90) / (BEE.float() - 90)
+    moved = (drawn[:, 115, 115].float() - 90) / (BEE.float() - 90)
     assert moved.min() > 0.1 and moved.max() < 0.35  # the class's colour, and the photograph stays in front
+    assert torch.equal(drawn[:, 100:200, 100], BEE[:, None].expand(-1, 100))  # the rim
     touched = changed(grey(*size), drawn[:, :500])
     touched[100:200, 100:200] = False
     assert not touched.any()
     nothing = soft.with_(regions=torch.full(size, 255))
     assert torch.equal(draw(grey(*size), nothing), grey(*size))
+
+
+def test_sure_regions_are_named_where_they_are_deepest_or_underneath() -> None:
+    size = (500, 500)
+    regions = torch.full(size, 255)
+    regions[:, :60] = regions[20:220, :200] = 1  # an arm along the left, and a broad part around (100, 120)
+    soft = Scene(size, regions=regions, region_scores=torch.full(size, 0.9), region_classes=NAMES)
+    drawn = draw(grey(*size), soft)
+    assert drawn.shape[1] == size[0]
+    solid = (drawn == BEE[:, None, None]).all(0)
+    assert solid[112:128, 88:112].float().mean() > 0.3 and not solid[300:480, 10:50].any()
+    other = {"boxes": torch.tensor([[88.0, 130.0, 160.0, 250.0]]), "labels": torch.tensor([0])}
+    taken = soft.with_(**other, object_classes=NAMES)
+    assert draw(grey(*size), taken).shape[1] > size[0]  # its label is where the name would be, which goes underneath
 
 
 def test_objects_are_left_to_their_outlines_where_the_surroundings_are_tinted() -> None:

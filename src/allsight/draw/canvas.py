@@ -124,6 +124,21 @@ class Canvas:
                 return True
         return False
 
+    def label_at(self, point: tuple[float, float], text: str, colour: Colour) -> bool:
+        """Write a label with its middle at a point (x, y), within the picture, where it covers no other label.
+
+        Returns:
+            Whether there was.
+        """
+        wide, high = self._label_size(text)
+        x = min(max(point[0] - wide / 2, 0), self.width - wide)
+        y = min(max(point[1] - high / 2, 0), self.height - high)
+        place = (x, y, x + wide, y + high)
+        if min(x, y) < 0 or self._is_taken(place):
+            return False
+        self._write(place, text, colour)
+        return True
+
     def _is_taken(self, place: Rectangle) -> bool:
         x1, y1, x2, y2 = place
         other = self._taken

@@ -1,9 +1,11 @@
 """Regions as tints over a picture."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, maximum_filter1d, minimum_filter1d
 from scipy.ndimage import label as components
-from scipy.ndimage import maximum_filter1d
 
 from allsight.draw.palette import DARK, Colour, class_colours
 from allsight.scene import Scene
@@ -12,15 +14,24 @@ from allsight.scene.geometry import IGNORE
 KNOWN, SOFT = 0.5, 0.22  # opacity of regions that are all of the answer, and of those that a model is sure of
 LEAST_REGION, LEAST_PIECE = 0.03, 0.01  # shares of the picture: what is smaller is no help where much is left open
 MOST_NAMES = 6
+COARSE = 8  # pixels: so exactly is the place for a name looked for
 
 
-def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tuple[str, Colour | None]]:
-    """Tint every pixel by its class and return the legend of what is there, the largest first.
+class Name(NamedTuple):
+    """The name of a class of regions; where all is not tinted, also the point (x, y) deepest within the class."""
 
-    Where regions come with probabilities, what is not sure has been left open: they are then tinted softly, without
-    small pieces, and the legend names the largest. Objects are left to their outlines then, which say more than a tint.
-    Else all is tinted, and lines part what is hard to tell apart. A class that is one of objects too has one colour for
-    both.
+    text: str
+    colour: Colour
+    place: tuple[float, float] | None
+
+
+def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[Name]:
+    """Tint every pixel by its class and return the names of what is there, the largest first.
+
+    Where regions come with probabilities, what is not sure has been left open: they are then tinted softly within a
+    rim, without small pieces, and the largest are named. Objects are left to their outlines then, which say more than a
+    tint. Else all is tinted, and lines part what is hard to tell apart. A class that is one of objects too has one
+    colour for both.
 
     Args:
         pixels: (H, W, 3) uint8, painted on. scene: of that size, with regions. line: pixels of a line in this picture.
@@ -42,9 +53,13 @@ def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[tu
         table[label] = colours[label]
     known = regions != IGNORE
     pixels[known] = blend(pixels[known], table[regions[known]], SOFT if soft else KNOWN)
-    if not soft:
+    if soft:
+        edges = _edges(regions, line)
+        pixels[edges] = table[regions[edges]]
+    else:
         pixels[_borders(regions, line)] = DARK
-    return [(names[label], colours[label]) for label in (present[:MOST_NAMES] if soft else present)]
+    named = present[:MOST_NAMES] if soft else present
+    return [Name(names[each], colours[each], _deepest(regions == each) if soft else None) for each in named]
 
 
 def _of_objects(scene: Scene) -> NDArray[np.bool_]:
@@ -74,6 +89,26 @@ def pieces_of(inside: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
     large = np.bincount(pieces.ravel(), minlength=1) >= least  # a mask without pixels has no window
     large[0] = False
     return large[pieces]
+
+
+def _deepest(inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the point (x, y) of a shape that is farthest from what is not in it, to a few pixels."""
+    coarse = np.pad(inside[COARSE // 2 :: COARSE, COARSE // 2 :: COARSE], 1)
+    row, column = np.unravel_index(distance_transform_edt(coarse).argmax(), coarse.shape)
+    return (float(column) - 0.5) * COARSE, (float(row) - 0.5) * COARSE
+
+
+def _edges(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:
+    """Return the rims of all classes, within them."""
+    known = regions != IGNORE
+    inner = known.copy()
+    for axis in (0, 1):
+        most, least = (
+            each(regions, 2 * (line // 2) + 1, axis=axis, mode="nearest")
+            for each in (maximum_filter1d, minimum_filter1d)
+        )
+        inner &= most == least
+    return known & ~inner
 
 
 def _borders(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:

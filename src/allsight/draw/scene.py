@@ -11,7 +11,7 @@ from torch import Tensor
 
 from allsight.draw.canvas import Canvas, footer, interleaved, planar
 from allsight.draw.palette import GREY, Colour, class_colours
-from allsight.draw.regions import blend, paint_regions, pieces_of
+from allsight.draw.regions import Name, blend, paint_regions, pieces_of
 from allsight.errors import PictureError
 from allsight.scene import Masks, Scene, Vocabulary
 
@@ -26,7 +26,8 @@ UNKNOWN = "? outside what the model knows"
 def draw(picture: Tensor, scene: Scene) -> Tensor:
     """Paint what a Scene says over its picture: regions, masks, boxes with labels, keypoints, and tags underneath.
 
-    Regions with probabilities are a soft tint where they are sure, and only large ones, whose names stand underneath.
+    Regions with probabilities are a soft tint with a rim where they are sure, and only large ones, named where there is
+    room for it, else underneath.
     Small pictures are enlarged, lines and letters grow with the picture, and a label is left out where it would cover
     another one. A class has one colour. Boxes located without box labels are dashed and marked "~". What the model does
     not vouch for is grey, dashed and marked "?"; under a picture of a kind that it does not know, that is said.
@@ -53,12 +54,14 @@ def draw(picture: Tensor, scene: Scene) -> Tensor:
         picture, scene = planar(np.asarray(image)), scene.resize(height, width)
     canvas = Canvas(picture)
     below: list[tuple[str, Colour | None]] = []
+    names: list[Name] = []
     if scene.trust is not None and not scene.trust.picture:
         below.append((UNKNOWN, GREY))
     if scene.regions is not None:
-        below += paint_regions(canvas.pixels, scene, canvas.line)
-    if scene.boxes is not None and len(scene):
-        below += _draw_objects(canvas, scene)
+        names = paint_regions(canvas.pixels, scene, canvas.line)
+    counted = _draw_objects(canvas, scene) if scene.boxes is not None and len(scene) else []
+    below += [(n.text, n.colour) for n in names if n.place is None or not canvas.label_at(n.place, n.text, n.colour)]
+    below += counted
     if scene.tags is not None:
         below += _tag_lines(scene.tags, scene.tag_classes)
     finished = canvas.finished()
