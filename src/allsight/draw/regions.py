@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, maximum_filter1d, minimum_filter1d
+from scipy.ndimage import distance_transform_edt, maximum_filter1d
 from scipy.ndimage import label as components
 
 from allsight.draw.palette import DARK, Colour, class_colours
@@ -14,6 +14,7 @@ from allsight.scene.geometry import IGNORE
 KNOWN, SOFT = 0.5, 0.22  # opacity of regions that are all of the answer, and of those that a model is sure of
 LEAST_REGION, LEAST_PIECE = 0.03, 0.01  # shares of the picture: what is smaller is no help where much is left open
 MOST_NAMES = 6
+STEPS = (np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])  # from pixels to those below, and to those beside
 COARSE = 8  # pixels: so exactly is the place for a name looked for
 
 
@@ -48,18 +49,32 @@ def paint_regions(pixels: NDArray[np.uint8], scene: Scene, line: int) -> list[Na
     if scene.object_classes is not None:
         objects = dict(zip(scene.object_classes, class_colours(scene.object_classes.names), strict=True))
         colours = [objects.get(name, colour) for name, colour in zip(names, colours, strict=True)]
-    table = np.zeros((len(counts), 3))
+    table = np.zeros((IGNORE + 1, 3), dtype=np.uint8)
     for label in present:
         table[label] = colours[label]
-    known = regions != IGNORE
-    pixels[known] = blend(pixels[known], table[regions[known]], SOFT if soft else KNOWN)
+    _tint(pixels, regions, table, present, SOFT if soft else KNOWN)
     if soft:
-        edges = _edges(regions, line)
-        pixels[edges] = table[regions[edges]]
+        rims = _rims(regions, line)
+        pixels[rims] = table[regions[rims]]
     else:
         pixels[_borders(regions, line)] = DARK
     named = present[:MOST_NAMES] if soft else present
     return [Name(names[each], colours[each], _deepest(regions == each) if soft else None) for each in named]
+
+
+def _tint(
+    pixels: NDArray[np.uint8], regions: NDArray[np.int64], colours: NDArray[np.uint8], present: list[int], share: float
+) -> None:
+    """Give pixels (H, W, 3) a share of their class's colour; others stay.
+
+    What becomes of each value in each class is looked up: a tenth of the time that it takes to compute it.
+    """
+    values = np.arange(256, dtype=np.uint8)
+    becomes, row = np.tile(values, (IGNORE + 1, 1)), regions * len(values)
+    for channel in range(3):
+        for label in present:
+            becomes[label] = blend(values, colours[label, channel], share)
+        pixels[..., channel] = becomes.ravel().take(row + pixels[..., channel])
 
 
 def _of_objects(scene: Scene) -> NDArray[np.bool_]:
@@ -98,29 +113,28 @@ def _deepest(inside: NDArray[np.bool_]) -> tuple[float, float]:
     return (float(column) - 0.5) * COARSE, (float(row) - 0.5) * COARSE
 
 
-def _edges(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:
+def _rims(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:
     """Return the rims of all classes, within them."""
-    known = regions != IGNORE
-    inner = known.copy()
-    for axis in (0, 1):
-        most, least = (
-            each(regions, 2 * (line // 2) + 1, axis=axis, mode="nearest")
-            for each in (maximum_filter1d, minimum_filter1d)
-        )
-        inner &= most == least
-    return known & ~inner
+    found = np.zeros(regions.shape, dtype=np.uint8)
+    for one, two in STEPS:
+        apart = regions[one] != regions[two]
+        found[one] |= apart
+        found[two] |= apart
+    for axis in (0, 1) if line > 3 else ():
+        found = maximum_filter1d(found, line // 2, axis=axis)
+    return found.astype(bool) & (regions != IGNORE)
 
 
 def _borders(regions: NDArray[np.int64], line: int) -> NDArray[np.bool_]:
     """Return where two classes meet: tints of neighbours may be hard to tell apart."""
     found = np.zeros(regions.shape, dtype=np.uint8)
-    for one, two in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+    for one, two in STEPS:
         found[one] |= (regions[one] != regions[two]) & (regions[one] != IGNORE) & (regions[two] != IGNORE)
     for axis in (0, 1) if line > 3 else ():
         found = maximum_filter1d(found, line // 2, axis=axis)
     return found.astype(bool)
 
 
-def blend(pixels: NDArray[np.uint8], colour: Colour | NDArray[np.float64], share: float) -> NDArray[np.uint8]:
-    """Return pixels (..., 3) with a share of a colour."""
+def blend(pixels: NDArray[np.uint8], colour: Colour | np.uint8, share: float) -> NDArray[np.uint8]:
+    """Return pixels (..., 3) with a share of a colour, or values with a share of one."""
     return (pixels * (1 - share) + np.asarray(colour, dtype=np.float32) * share + 0.5).astype(np.uint8)
