@@ -1,5 +1,9 @@
 """What the tests of exported systems with outlines share: pictures, runtimes, and what "the same objects" means."""
 
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +11,8 @@ from torch import Tensor
 from allsight.hub import Model
 from allsight.metrics.instances import mask_overlaps
 from allsight.predict import Predictor
+from allsight.predict.graphs import write_onnx
+from allsight.predict.predictor import narrow
 from allsight.predict.runtimes import OnnxRuntime, OpenVinoRuntime, Runtime
 from allsight.scene import Scene
 
@@ -40,3 +46,30 @@ def assert_same_objects(found: Scene, expected: Scene) -> None:
     solid = expected.masks.area().numpy() > 0
     assert (same[solid] > 0.98).all()
     assert solid.any()
+
+
+def narrowed_with_graph(model: Model, name: str, folder: Path) -> tuple[Model, Path]:
+    """Return a model that shows objects of one class, about three, and computes nothing else, and its graph."""
+    pytest.importorskip("onnxscript")
+    (seen,) = Predictor(model).scenes([smooth((96, 96))])
+    scores = [score for score, other in zip(seen.scores.tolist(), seen.names(), strict=True) if other == name]
+    one = replace(model, system=deepcopy(model.system), thresholds={name: (scores[2] + scores[3]) / 2, "": 1.1})
+    narrow(one)
+    write_onnx(one, folder / "narrowed.onnx")
+    return one, folder / "narrowed.onnx"
+
+
+def assert_shows_the_same(model: Model, narrowed: Model, runtime: Runtime) -> None:
+    """Fail unless a narrowed model shows what the whole one does, with as many masks as there are wanted objects."""
+    whole, fast = Predictor(replace(model, thresholds=narrowed.thresholds)), Predictor(narrowed, runtime=runtime)
+    masks = set()
+    for size in SIZES:
+        picture, frame = fast.prepare(smooth(size))
+        masks.add(fast.runtime(picture[None]).heads["objects"].masks.shape[1])
+        expected, found = (each.shown(each.parts(picture, frame)) for each in (whole, fast))
+        assert found.names() == expected.names()
+        torch.testing.assert_close(found.scores, expected.scores, atol=1e-3, rtol=0)
+        torch.testing.assert_close(found.boxes, expected.boxes, atol=1e-2, rtol=1e-4)
+        strong = torch.ones(len(expected), dtype=torch.bool) if expected.weak is None else ~expected.weak
+        assert (mask_overlaps(found.masks[strong], expected.masks[strong]).diagonal() > 0.98).all()
+    assert len(masks) > 1

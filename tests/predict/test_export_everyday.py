@@ -1,18 +1,21 @@
 """`everyday` as one graph: tags, objects with their outlines and regions are the same in every runtime."""
 
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from same_answers import assert_same_objects, each_runtime, scenes_of_both, smooth
+from same_answers import (
+    assert_same_objects,
+    assert_shows_the_same,
+    each_runtime,
+    narrowed_with_graph,
+    scenes_of_both,
+    smooth,
+)
 
 from allsight.hub import Model, Preprocessing, Spec
-from allsight.metrics.instances import mask_overlaps
-from allsight.predict import Predictor
 from allsight.predict.graphs import outputs_like, write_onnx
-from allsight.predict.predictor import narrow
 from allsight.predict.runtimes import OnnxRuntime
 
 
@@ -58,16 +61,8 @@ def test_all_heads_say_the_same_in_every_runtime(package: str, kind: type, model
 
 @pytest.fixture(scope="module")
 def narrowed(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
-    """One that looks for a class alone, from the score of about its third object on, and its graph."""
-    pytest.importorskip("onnxscript")
-    one = replace(model, system=deepcopy(model.system))
-    (seen,) = Predictor(one).scenes([smooth((96, 96))])
-    scores = [score for score, name in zip(seen.scores.tolist(), seen.names(), strict=True) if name == "b"]
-    one = replace(one, thresholds={"a": 1.1, "b": (scores[2] + scores[3]) / 2})
-    narrow(one)
-    path = tmp_path_factory.mktemp("graphs") / "narrowed.onnx"
-    write_onnx(one, path)
-    return one, path
+    """One that looks for a class alone, and its graph."""
+    return narrowed_with_graph(model, "b", tmp_path_factory.mktemp("graphs"))
 
 
 @each_runtime
@@ -76,21 +71,7 @@ def test_narrowed_it_shows_the_same_in_every_runtime(
 ) -> None:
     pytest.importorskip(package)
     one, path = narrowed
-    whole, fast = (
-        Predictor(replace(model, thresholds=one.thresholds)),
-        Predictor(one, runtime=kind(path, outputs_like(one))),
-    )
-    masks = set()
-    for size in [(96, 96), (64, 96), (128, 64)]:
-        picture, frame = fast.prepare(smooth(size))
-        masks.add(fast.runtime(picture[None]).heads["objects"].masks.shape[1])
-        expected, found = (each.shown(each.parts(picture, frame)) for each in (whole, fast))
-        assert found.names() == expected.names()
-        torch.testing.assert_close(found.scores, expected.scores, atol=1e-3, rtol=0)
-        torch.testing.assert_close(found.boxes, expected.boxes, atol=1e-2, rtol=1e-4)
-        strong = ~expected.weak if expected.weak is not None else torch.ones(len(expected), dtype=torch.bool)
-        assert (mask_overlaps(found.masks[strong], expected.masks[strong]).diagonal() > 0.98).all()
-    assert len(masks) > 1  # as many as there are wanted objects
+    assert_shows_the_same(model, one, kind(path, outputs_like(one)))
 
 
 def test_a_graph_has_masks_for_the_best_objects(model: Model, graph: Path) -> None:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from same_answers import assert_same_objects, each_runtime, scenes_of_both, smooth
+from same_answers import (
+    assert_same_objects,
+    assert_shows_the_same,
+    each_runtime,
+    narrowed_with_graph,
+    scenes_of_both,
+    smooth,
+)
 
 from allsight.hub import Model, Preprocessing, Spec
 from allsight.models.instances.mask_rcnn import MaskRCNNHead
@@ -50,3 +57,18 @@ def test_a_graph_has_masks_for_as_many_objects_as_there_may_be(model: Model, gra
     outputs = OnnxRuntime(graph, outputs_like(model))(smooth((64, 96))[None]).heads["objects"]
     assert outputs.masks.shape == (1, 12, 28, 28)
     assert outputs.valid.dtype == torch.bool
+
+
+@pytest.fixture(scope="module")
+def narrowed(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
+    """One that shows a class alone, and its graph."""
+    return narrowed_with_graph(model, "b", tmp_path_factory.mktemp("graphs"))
+
+
+@each_runtime
+def test_narrowed_it_shows_the_same_in_every_runtime(
+    package: str, kind: type, model: Model, narrowed: tuple[Model, Path]
+) -> None:
+    pytest.importorskip(package)
+    one, path = narrowed
+    assert_shows_the_same(model, one, kind(path, outputs_like(one)))

@@ -1,10 +1,11 @@
 """Mask R-CNN: Faster R-CNN, and a mask for every object that it finds (He et al. 2017, "Mask R-CNN")."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from allsight.backbones.trunk import Trunk
@@ -50,12 +51,15 @@ class MaskRCNNHead(FasterRCNNHead):
     def __init__(self, *, masks: MaskNet, **parts: Any) -> None:
         super().__init__(**parts)
         self.masks = masks
+        self.least: Tensor | None
+        self.register_buffer("least", None, persistent=False)  # score from which objects of a class are wanted
 
     def forward(self, features: Features, frames: Sequence[Frame]) -> MaskRCNNOutputs:  # type: ignore[override]
         """Propose, look at what was proposed, and outline what was found."""
         regions = super().forward(features, frames)
-        levels, size = self.levels(features), frames[0].padded
-        return MaskRCNNOutputs(regions, *outline(self.masks, levels, self.candidates(regions), self.selection, size))
+        levels, size, candidates = self.levels(features), frames[0].padded, self.candidates(regions)
+        found = outline(self.masks, levels, candidates, self.selection, size, least=self.least)
+        return MaskRCNNOutputs(regions, *found)
 
     def loss(self, features: Features, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Return the terms of Faster R-CNN and "masks"."""
@@ -67,6 +71,10 @@ class MaskRCNNHead(FasterRCNNHead):
     def decode(self, outputs: MaskRCNNOutputs, frames: Sequence[Frame]) -> list[Scene]:  # type: ignore[override]
         """Return the objects of every picture with their masks, best first, in original pixels."""
         return outlined_scenes(Outlined(*outputs[1:]), frames, self.classes, self.selection)
+
+    def narrow(self, least: Callable[[str], float]) -> None:
+        """Make masks no further than for the last wanted object."""
+        self.least = torch.tensor([least(name) for name in self.classes])
 
 
 def mask_rcnn_fpn(
