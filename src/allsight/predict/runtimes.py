@@ -19,7 +19,7 @@ from allsight.predict.graphs import EXPORTERS, cached, cached_or_made, outputs_l
 
 RuntimeName = Literal["auto", "torch", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
-# As benchmarks/see.py finds it: in float32 ONNX Runtime sees 63 pictures a second where OpenVINO sees 62.
+# As benchmarks/see.py finds it: in float32 ONNX Runtime sees 59 pictures a second where OpenVINO sees 52.
 FASTEST_FIRST: dict[torch.dtype, tuple[RuntimeName, ...]] = {
     torch.float32: ("onnxruntime", "openvino"),
     torch.bfloat16: ("openvino", "onnxruntime"),
