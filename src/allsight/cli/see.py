@@ -3,7 +3,7 @@
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, arg
 
@@ -78,15 +78,8 @@ def see(
     with only_json(json == "-") as stdout:
         from allsight.predict import load
 
-        predictor = load(
-            model,
-            threshold=threshold,
-            runtime=runtime,
-            abstain=abstain,
-            shown_only=True,
-            pictures=len(pictures),
-            say=note,
-        )
+        asked: dict[str, Any] = {"threshold": threshold, "runtime": runtime, "abstain": abstain, "shown_only": True}
+        predictor = load(model, **asked, pictures=len(pictures), say=note)
         begun = time.monotonic()
         with SeenFile(file or stdout, predictor.model.name) as sink:
             summary = _look(predictor, pictures, targets.drawn, tile, sink)
