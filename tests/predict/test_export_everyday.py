@@ -9,7 +9,6 @@ from same_answers import (
     assert_same_objects,
     assert_shows_the_same,
     each_runtime,
-    narrowed_with_graph,
     scenes_of_both,
     smooth,
 )
@@ -57,12 +56,6 @@ def test_all_heads_say_the_same_in_every_runtime(package: str, kind: type, model
         assert (found.regions == expected.regions).float().mean() > 0.99
         assert_same_objects(found, expected)
         assert (found.panoptic == expected.panoptic).float().mean() > 0.98
-
-
-@pytest.fixture(scope="module")
-def narrowed(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
-    """One that looks for a class alone, and its graph."""
-    return narrowed_with_graph(model, "b", tmp_path_factory.mktemp("graphs"))
 
 
 @each_runtime

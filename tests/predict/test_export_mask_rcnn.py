@@ -8,7 +8,6 @@ from same_answers import (
     assert_same_objects,
     assert_shows_the_same,
     each_runtime,
-    narrowed_with_graph,
     scenes_of_both,
     smooth,
 )
@@ -57,12 +56,6 @@ def test_a_graph_has_masks_for_as_many_objects_as_there_may_be(model: Model, gra
     outputs = OnnxRuntime(graph, outputs_like(model))(smooth((64, 96))[None]).heads["objects"]
     assert outputs.masks.shape == (1, 12, 28, 28)
     assert outputs.valid.dtype == torch.bool
-
-
-@pytest.fixture(scope="module")
-def narrowed(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
-    """One that shows a class alone, and its graph."""
-    return narrowed_with_graph(model, "b", tmp_path_factory.mktemp("graphs"))
 
 
 @each_runtime
