@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from allsight.data.dataset import Example
-from allsight.data.formats import open_dataset
-from allsight.data.pictures import find_pictures, picture_size
+from allsight.data.formats.catalogue import open_dataset
+from allsight.data.pictures.dataset import Example
+from allsight.data.pictures.reading import find_pictures, picture_size
 from allsight.files import write_json
 from allsight.hub import load
+from allsight.judge.calibrate import Calibration, Look, calibrate, looks
 from allsight.metrics.calibration import judged_detections
 from allsight.metrics.selective import RiskCurve, auroc, risk_curve
 from allsight.predict import Predictor
-from allsight.predict.calibrate import Calibration, Look, calibrate, looks
 from allsight.scene import Scene
 from machine import machine
 

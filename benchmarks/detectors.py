@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from allsight import hub
-from allsight.data.formats import open_dataset
+from allsight.data.formats.catalogue import open_dataset
 from allsight.predict import Predictor
 from arms import runtimes_of
 from timing import Rows, cpu_milliseconds, line, report

@@ -16,16 +16,16 @@ from typing import Any
 
 import torch
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.backbones.freezing import freeze
-from allsight.data.augment import Augmentation
-from allsight.data.dataset import Dataset, Example
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.freezing import freeze
 from allsight.data.feature_cache import FeatureCache
 from allsight.data.features import FeatureSet, collate_features
-from allsight.data.geometry import Affine, Crop, Flip, Scale
-from allsight.data.loading import Sample, collate
-from allsight.data.looks import AugmentedLooks
-from allsight.data.synthesis import SHAPE_CLASSES, made_scenes
+from allsight.data.made.shapes import SHAPE_CLASSES, made_scenes
+from allsight.data.pictures.augment import Augmentation
+from allsight.data.pictures.dataset import Dataset, Example
+from allsight.data.pictures.geometry import Affine, Crop, Flip, Scale
+from allsight.data.pictures.loading import Sample, collate
+from allsight.data.views import AugmentedLooks
 from allsight.models.detection.retinanet import retinanet_narrow
 from allsight.models.frozen import AfterTrunk, eyes_of
 from allsight.models.system import System

@@ -13,8 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from allsight.data.still_lifes import still_lifes
-from allsight.models.everything import HEADS
+from allsight.data.made.still_lifes import still_lifes
+from allsight.models.whole.everything import HEADS
 from allsight.predict import load
 from timing import STATUS, Rows, cpu_milliseconds, line, memory_mib, report
 

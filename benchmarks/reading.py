@@ -19,10 +19,10 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from allsight.data.augment import Augmentation
-from allsight.data.geometry import Affine, Crop, Flip, Scale
-from allsight.data.loading import Sample
-from allsight.data.pictures import letterbox, read_picture
+from allsight.data.pictures.augment import Augmentation
+from allsight.data.pictures.geometry import Affine, Crop, Flip, Scale
+from allsight.data.pictures.loading import Sample
+from allsight.data.pictures.reading import letterbox, read_picture
 from allsight.scene import Frame, Scene
 from timing import Rows, arguments, line, milliseconds, photograph, report
 

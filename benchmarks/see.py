@@ -25,8 +25,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.data.pictures import read_picture
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.data.pictures.reading import read_picture
 from allsight.draw import draw
 from allsight.hub import Model, Preprocessing, Spec, load
 from allsight.models.detection.retinanet import retinanet_narrow

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.backbones.freezing import freeze
-from allsight.data.loading import Batch, Sample, collate
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.freezing import freeze
+from allsight.data.pictures.loading import Batch, Sample, collate
 from allsight.models.detection.retinanet import retinanet_narrow
 from allsight.scene import Frame, Scene, Vocabulary
 from allsight.training import FitConfig, Key, TrainingStep, fit, parameter_groups

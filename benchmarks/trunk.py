@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.hub import Model, Preprocessing, Spec
 from allsight.models.system import System
 from allsight.predict.runtimes import Runtime, cores

@@ -14,12 +14,12 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.cli.targets import samples
-from allsight.data.digits import TASKS, DigitSet
-from allsight.data.formats import open_dataset
-from allsight.data.idx import read_idx
-from allsight.data.pictures import read_picture, resize
+from allsight.data.formats.catalogue import open_dataset
+from allsight.data.formats.idx import read_idx
+from allsight.data.made.digits import TASKS, DigitSet
+from allsight.data.pictures.reading import read_picture, resize
 from allsight.draw import beside, contact_sheet, draw
 from allsight.errors import AllsightError
 from allsight.files import atomic
@@ -60,7 +60,7 @@ def nuclei(data: Path) -> Tensor:
 
 def explanations(data: Path) -> Tensor:
     """Return a cup, what speaks for "espresso" by class activation map, and the same by grad-CAM on c5."""
-    from allsight.models.everyday import everyday
+    from allsight.models.whole.everyday import everyday
     from allsight.scene import Vocabulary
 
     system: Vision = everyday(classes=Vocabulary(("person",))).eval()

@@ -14,8 +14,8 @@ import tyro
 from PIL import Image
 
 from allsight.cli import main as cli
-from allsight.data.dataset import Dataset, Example
-from allsight.data.formats import write_datasets
+from allsight.data.formats.catalogue import write_datasets
+from allsight.data.pictures.dataset import Dataset, Example
 from allsight.files import write_json
 from allsight.scene import Masks, Scene, Vocabulary
 from allsight.weights.find import available

@@ -8,8 +8,8 @@ import torch
 from allsight import hub
 from allsight.errors import AllsightError, ModelError, WeightsError
 from allsight.hub import Model, Preprocessing, Spec
+from allsight.knowing.knowledge import Knowledge
 from allsight.metrics.calibration import Platt
-from allsight.models.knowledge import Knowledge
 from allsight.systems import PARTS, SYSTEMS, TRUNKS, builder
 
 SPEC = Spec(

@@ -15,7 +15,7 @@ from docutils import nodes
 from tables import Cell, FileDirective, code, note, plain, table
 
 import allsight
-from allsight.claims.ledger import CLAIMS, claim
+from allsight.claims.method.ledger import CLAIMS, claim
 from allsight.cli import bench
 from allsight.metrics.interval import mean_interval
 

@@ -10,7 +10,7 @@ import torch
 
 from allsight.errors import AllsightError, OutputError, WeightsError, reason
 from allsight.files import write_json, write_text
-from allsight.models.knowledge import Knowledge
+from allsight.knowing.knowledge import Knowledge
 from allsight.models.system import System
 from allsight.scene import Frame
 from allsight.systems import builder

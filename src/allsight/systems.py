@@ -28,18 +28,22 @@ SYSTEMS = {
     "segnet": "allsight.models.segmentation.segnet:segnet",
     "deconvnet": "allsight.models.segmentation.deconvnet:deconvnet",
     "deconvnet_narrow": "allsight.models.segmentation.deconvnet:deconvnet_narrow",
-    "everyday": "allsight.models.everyday:everyday",
-    "sees_all": "allsight.models.everything:sees_all",
+    "everyday": "allsight.models.whole.everyday:everyday",
+    "sees_all": "allsight.models.whole.everything:sees_all",
     "digit_net": "allsight.models.classification.digits:digit_net",
 }
 
+_PICTURES = "allsight.backbones.pictures"
 TRUNKS = {
-    **{name: f"allsight.backbones.efficientnet_lite:{name}" for name in (f"efficientnet_lite{i}" for i in range(3))},
-    **{name: f"allsight.backbones.resnet:{name}" for name in (f"resnet{i}" for i in (18, 34, 50, 101, 152))},
-    **{f"vgg{i}{norm}": f"allsight.backbones.vgg:vgg{i}{norm}" for i in (11, 13, 16, 19) for norm in ("", "_bn")},
-    "googlenet": "allsight.backbones.googlenet:googlenet",
-    "inception_v3": "allsight.backbones.inception:inception_v3",
-    **{name: f"allsight.backbones.contracting:{name}" for name in ("unet_encoder", "vgg_narrow")},
+    **{
+        name: f"allsight.backbones.pictures.efficientnet_lite:{name}"
+        for name in (f"efficientnet_lite{i}" for i in range(3))
+    },
+    **{f"resnet{i}": f"{_PICTURES}.resnet:resnet{i}" for i in (18, 34, 50, 101, 152)},
+    **{f"vgg{i}{norm}": f"{_PICTURES}.vgg:vgg{i}{norm}" for i in (11, 13, 16, 19) for norm in ("", "_bn")},
+    "googlenet": f"{_PICTURES}.googlenet:googlenet",
+    "inception_v3": f"{_PICTURES}.inception:inception_v3",
+    **{name: f"{_PICTURES}.contracting:{name}" for name in ("unet_encoder", "vgg_narrow")},
 }
 
 PARTS = {"vocabulary": "allsight.scene:Vocabulary"}

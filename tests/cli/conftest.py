@@ -2,18 +2,14 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calling import Result, command, make_picture
+from tiny_model import tiny_classifier, tiny_detector
 
-for folder in (Path(__file__).parent, Path(__file__).parents[1] / "predict"):
-    sys.path.insert(0, str(folder))  # for calling and tiny_model, however pytest imports the tests
-from calling import Result, command, make_picture  # noqa: E402
-from tiny_model import tiny_classifier, tiny_detector  # noqa: E402
-
-from allsight.cli.main import main  # noqa: E402
+from allsight.cli.main import main
 
 
 @pytest.fixture(scope="session")

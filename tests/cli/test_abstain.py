@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from allsight import hub
-from allsight.data.dataset import Dataset, Example
-from allsight.data.formats import write_datasets
+from allsight.data.formats.catalogue import write_datasets
+from allsight.data.pictures.dataset import Dataset, Example
 from allsight.predict import load
 from allsight.scene import Scene, Vocabulary
 

@@ -5,7 +5,7 @@ import pytest
 from calling import make_picture
 from tiny_model import CLASSES
 
-from allsight.data.formats import open_dataset
+from allsight.data.formats.catalogue import open_dataset
 
 
 def write_yolo(root: Path, bad: bool = False) -> Path:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from allsight.data.dataset import Dataset, Example
+from allsight.data.pictures.dataset import Dataset, Example
 from allsight.scene import Scene, Vocabulary
 
 CLASSES = Vocabulary(("cat", "dog", "traffic light"))

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from allsight.data.dataset import Dataset, Example
 from allsight.data.doctor import check
-from allsight.data.formats import open_dataset
+from allsight.data.formats.catalogue import open_dataset
+from allsight.data.pictures.dataset import Dataset, Example
 from allsight.scene import Scene, Vocabulary
 
 from .conftest import CLASSES, save_picture

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allsight.data.dataset import Dataset, Example
-from allsight.data.formats import open_dataset
-from allsight.data.kinds import picture_kind
+from allsight.data.formats.catalogue import open_dataset
+from allsight.data.pictures.dataset import Dataset, Example
+from allsight.data.pictures.kinds import picture_kind
 from allsight.data.split import class_presence, shots, split
 from allsight.errors import AnnotationError
 from allsight.scene import Scene, Vocabulary

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.backbones.googlenet import googlenet
-from allsight.backbones.resnet import resnet18, resnet50
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.googlenet import googlenet
+from allsight.backbones.pictures.resnet import resnet18, resnet50
 from allsight.layers.folding import folded
 from allsight.models.detection.retinanet import retinanet_narrow
 from allsight.scene import Vocabulary

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.hub import Spec
 from allsight.losses.focal import sigmoid_focal_loss
 from allsight.losses.hard_negatives import hard_negative_loss

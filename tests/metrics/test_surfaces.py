@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from allsight.data.still_lifes import still_lifes
+from allsight.data.made.still_lifes import still_lifes
 from allsight.errors import AnnotationError
 from allsight.losses.surfaces import cosine_distance, scale_invariant
 from allsight.metrics.surfaces import depth_scores, normal_scores

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.backbones.freezing import freeze
-from allsight.data.pictures import resize
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.freezing import freeze
+from allsight.data.pictures.reading import resize
 from allsight.models.classification.tags import TagHead
 from allsight.models.explanations import class_activation_map, grad_cam, locate, tag
 from allsight.models.vision import Vision

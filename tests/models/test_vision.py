@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.data.loading import Batch
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.data.pictures.loading import Batch
 from allsight.models.classification.tags import TagHead, classifier
-from allsight.models.everyday import everyday
 from allsight.models.vision import Vision
+from allsight.models.whole.everyday import everyday
 from allsight.scene import Frame, Scene, Vocabulary
 
 SIZE = (64, 64)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.ops.depthwise import depthwise_conv2d
 
 GEOMETRIES = [(3, 1, 1, 1), (3, 2, 0, 1), (5, 1, 2, 1), (5, 2, 0, 1), (3, 1, 2, 2)]  # kernel, stride, padding, dilation

@@ -1,13 +1,11 @@
-"""Makes tiny_model and same_answers importable, however pytest imports the tests."""
+"""What the tests of exported models share."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from allsight.hub import Model
 
-sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("same_answers")
 
 

@@ -10,12 +10,12 @@ import torch
 from tiny_model import tiny_classifier, tiny_detector
 from torch import Tensor, nn
 
-from allsight.data.pictures import read_picture
+from allsight.data.pictures.reading import read_picture
 from allsight.errors import ModelError, OutputError
 from allsight.hub import Model, Preprocessing, Spec
+from allsight.knowing.familiarity import Familiarity, picture_vector
+from allsight.knowing.knowledge import Knowledge
 from allsight.metrics.calibration import Platt
-from allsight.models.familiarity import Familiarity, picture_vector
-from allsight.models.knowledge import Knowledge
 from allsight.ops.nms import batched_nms
 from allsight.ops.roi_align import roi_align
 from allsight.predict import Predictor, graphs, runtimes

@@ -10,8 +10,8 @@ from PIL import Image
 
 from allsight import hub
 from allsight.cli.main import main
-from allsight.data.dataset import Dataset, Example
-from allsight.data.formats import write_datasets
+from allsight.data.formats.catalogue import write_datasets
+from allsight.data.pictures.dataset import Dataset, Example
 from allsight.errors import ModelError
 from allsight.models.segmentation.unet import BorderedRegionHead
 from allsight.predict import Predictor

@@ -7,8 +7,8 @@ import torch
 from made_squares import SIZE, SMALL, squares
 
 from allsight import hub
-from allsight.data.dataset import Dataset
-from allsight.data.formats import write_datasets
+from allsight.data.formats.catalogue import write_datasets
+from allsight.data.pictures.dataset import Dataset
 from allsight.errors import ModelError
 from allsight.predict import Predictor
 from allsight.recipes.everyday import Everyday

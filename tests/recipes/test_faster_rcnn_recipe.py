@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from allsight import hub
-from allsight.data.formats import write_datasets
-from allsight.data.synthesis import made_scenes
+from allsight.data.formats.catalogue import write_datasets
+from allsight.data.made.shapes import made_scenes
 from allsight.predict import Predictor
 from allsight.recipes.faster_rcnn import FasterRCNN
 from allsight.recipes.job import train

@@ -14,22 +14,22 @@ from made_squares import CLASSES, SMALL, squares
 from PIL import Image
 
 from allsight import hub
-from allsight.backbones.contracting import vgg_narrow
-from allsight.backbones.efficientnet_lite import efficientnet_lite0
-from allsight.backbones.freezing import dilate, freeze
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.contracting import vgg_narrow
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.backbones.pictures.freezing import dilate, freeze
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.cli import main as cli
-from allsight.data.augment import Augmentation
-from allsight.data.dataset import Example
 from allsight.data.feature_cache import FeatureCache
 from allsight.data.features import FeatureSet, collate_features
-from allsight.data.formats import write_datasets
-from allsight.data.loading import Batch, EvaluationSet
-from allsight.data.looks import AugmentedLooks, PlainLook
+from allsight.data.formats.catalogue import write_datasets
+from allsight.data.pictures.augment import Augmentation
+from allsight.data.pictures.dataset import Example
+from allsight.data.pictures.loading import Batch, EvaluationSet
+from allsight.data.views import AugmentedLooks, PlainLook
 from allsight.errors import TrainingError
 from allsight.models.detection.retinanet import retinanet_narrow
-from allsight.models.everyday import everyday
 from allsight.models.frozen import AfterTrunk, eyes_of
+from allsight.models.whole.everyday import everyday
 from allsight.predict import Predictor
 from allsight.recipes.classifier import Classifier
 from allsight.recipes.everyday import Everyday

@@ -9,10 +9,10 @@ import torch
 
 from allsight import hub
 from allsight.cli.main import main
-from allsight.data.dataset import Dataset
-from allsight.data.formats import open_dataset, write_datasets
-from allsight.data.geometry import QuarterTurn
-from allsight.data.synthesis import made_scenes
+from allsight.data.formats.catalogue import open_dataset, write_datasets
+from allsight.data.made.shapes import made_scenes
+from allsight.data.pictures.dataset import Dataset
+from allsight.data.pictures.geometry import QuarterTurn
 from allsight.errors import TrainingError
 from allsight.models.instances.mask_rcnn import MaskRCNNHead
 from allsight.predict import Predictor

@@ -7,7 +7,7 @@ from made_squares import squares
 from PIL import Image
 
 from allsight.cli.main import main
-from allsight.data.formats import write_datasets
+from allsight.data.formats.catalogue import write_datasets
 from allsight.errors import TrainingError
 from allsight.recipes import RECIPES, recipe_class
 from allsight.recipes.ranges import RANGES, check_ranges

@@ -11,11 +11,11 @@ from PIL import Image
 
 from allsight import hub
 from allsight.cli.main import main
-from allsight.data.formats import open_dataset
+from allsight.data.formats.catalogue import open_dataset
 from allsight.errors import AllsightError
+from allsight.judge.evaluate import answers
+from allsight.judge.region_scores import evaluate_regions
 from allsight.predict import Predictor
-from allsight.predict.evaluate import answers
-from allsight.predict.regions import evaluate_regions
 from allsight.recipes.job import train
 from allsight.recipes.region_settings import RegionSettings
 from allsight.recipes.segmenter import Segmenter

@@ -15,7 +15,7 @@ from scipy import stats
 
 from allsight import hub
 from allsight.cli.main import main
-from allsight.data.formats import write_datasets
+from allsight.data.formats.catalogue import write_datasets
 from allsight.errors import AnnotationError, OutputError
 from allsight.metrics.interval import mean_interval
 from allsight.recipes.classifier import Classifier

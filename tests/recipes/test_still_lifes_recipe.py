@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from allsight import hub
-from allsight.models.everything import HEADS, HeadName
+from allsight.models.whole.everything import HEADS, HeadName
 from allsight.recipes.job import train
 from allsight.recipes.still_lifes import StillLifes
 

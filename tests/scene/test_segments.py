@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from allsight.data.panoptic import read_panoptic
+from allsight.data.formats.panoptic import read_panoptic
 from allsight.errors import AnnotationError
 from allsight.scene import Scene, Vocabulary
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from training_toy import Points, Toy, collate
 
-from allsight.data.loading import Batch
+from allsight.data.pictures.loading import Batch
 from allsight.training import FitConfig, TrainingStep, fit, read_log
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

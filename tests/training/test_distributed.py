@@ -8,7 +8,7 @@ import pytest
 import torch
 from training_toy import Toy, saved, timeless, train
 
-from allsight.ops.distributed import alone, average_over_ranks, mean_over_ranks, world_size
+from allsight.machine.processes import alone, average_over_ranks, mean_over_ranks, world_size
 
 TOY = Path(__file__).with_name("training_toy.py")
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from allsight.ops.distributed import mean_over_ranks
+from allsight.machine.processes import mean_over_ranks
 from allsight.training import FitConfig, FitResult, Key, TrainingStep, fit, generator, parameter_groups, read_log
 
 

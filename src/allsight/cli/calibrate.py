@@ -13,7 +13,7 @@ from allsight.files import refuse_to_overwrite
 
 # Torch is imported inside the functions: help must not wait for it.
 if TYPE_CHECKING:
-    from allsight.data.dataset import Dataset
+    from allsight.data.pictures.dataset import Dataset
 
 
 def calibrate(
@@ -41,7 +41,7 @@ def calibrate(
         The exit code.
     """
     from allsight.hub import CONFIG, KNOWLEDGE, read_config
-    from allsight.predict import calibrate as work
+    from allsight.judge import calibrate as work
     from allsight.predict import load
 
     folder, _ = read_config(model)
@@ -64,7 +64,7 @@ def calibrate(
 
 def _parts(data: Path, split: str | None) -> "tuple[Dataset, Dataset]":
     """Return what the model learned from and what it did not."""
-    from allsight.data.formats import open_dataset, splits
+    from allsight.data.formats.catalogue import open_dataset, splits
 
     if splits(data) == [""]:
         raise AnnotationError(f"{data}: is not divided into train and val; run: allsight split {data} --out FOLDER")

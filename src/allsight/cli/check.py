@@ -12,8 +12,8 @@ from allsight.files import atomic, refuse_to_overwrite
 
 # Torch is imported inside the functions: help must not wait for it.
 if TYPE_CHECKING:
-    from allsight.data.dataset import Example, Problem
     from allsight.data.doctor import Report
+    from allsight.data.pictures.dataset import Example, Problem
     from allsight.scene import Scene
 
 SHEET = "worst.png"

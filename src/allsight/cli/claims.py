@@ -37,8 +37,8 @@ def claims(
         The exit code.
     """
     refuse_result(json, force)
-    from allsight.claims.ledger import CLAIMS, claim
-    from allsight.claims.record import RESULTS, measure, read
+    from allsight.claims.method.ledger import CLAIMS, claim
+    from allsight.claims.method.record import RESULTS, measure, read
 
     folder = results or RESULTS
     chosen = {name: claim(name) for name in names or CLAIMS}

@@ -10,14 +10,14 @@ from allsight.errors import AnnotationError, OutputError
 
 # Torch is imported inside the functions: help must not wait for it.
 if TYPE_CHECKING:
-    from allsight.data.dataset import Dataset, Problem
+    from allsight.data.pictures.dataset import Dataset, Problem
 
 SPELLED_OUT = 5  # problems that get a line of their own
 
 
 def read_splits(path: Path, split: str | None = None) -> "dict[str, Dataset]":
     """Read all splits of a data set by name, or the one that is asked for."""
-    from allsight.data.formats import open_dataset, splits
+    from allsight.data.formats.catalogue import open_dataset, splits
 
     wanted = [split] if split is not None else splits(path)
     datasets = {}
@@ -29,7 +29,7 @@ def read_splits(path: Path, split: str | None = None) -> "dict[str, Dataset]":
 
 def read_all(path: Path) -> "Dataset":
     """Read a data set with its splits joined."""
-    from allsight.data.formats import open_dataset
+    from allsight.data.formats.catalogue import open_dataset
 
     return open_dataset(path)
 
@@ -43,7 +43,7 @@ def write_splits(
         OutputError: the target exists and is not to be replaced, or what is read lies in it.
         AnnotationError: there is nothing to write, or the form has no place for it.
     """
-    from allsight.data.formats import lost_fields, refuse_to_replace, write_datasets
+    from allsight.data.formats.catalogue import lost_fields, refuse_to_replace, write_datasets
 
     for source in sources:
         if _within(source, target) or _within(target, source):

@@ -10,9 +10,9 @@ from allsight.errors import AnnotationError
 
 # Torch is imported inside the functions: help must not wait for it.
 if TYPE_CHECKING:
-    from allsight.data.dataset import Dataset
-    from allsight.predict.evaluate import Evaluation
-    from allsight.predict.scores import Scores
+    from allsight.data.pictures.dataset import Dataset
+    from allsight.judge.evaluate import Evaluation
+    from allsight.judge.scores import Scores
 
 MOST = 20  # classes in the terminal
 
@@ -42,12 +42,12 @@ def evaluate(
     """
     refuse_result(json, force)
     with only_json(json == "-") as stdout:
-        from allsight.data.overlay import with_region_groups
+        from allsight.data.pictures.overlay import with_region_groups
+        from allsight.judge.evaluate import Evaluation, answers
+        from allsight.judge.region_scores import evaluate_regions
+        from allsight.judge.report import as_json, refuse_report, write_report
+        from allsight.judge.scores import scores
         from allsight.predict import load
-        from allsight.predict.evaluate import Evaluation, answers
-        from allsight.predict.regions import evaluate_regions
-        from allsight.predict.report import as_json, refuse_report, write_report
-        from allsight.predict.scores import scores
 
         if out is not None:
             refuse_report(out, force)
@@ -73,7 +73,7 @@ def evaluate(
 
 def held_out(data: Path, split: str | None) -> "Dataset":
     """Read the split that is asked for, else the one that is there to be judged by."""
-    from allsight.data.formats import open_dataset, splits
+    from allsight.data.formats.catalogue import open_dataset, splits
 
     there = splits(data)
     if split is None and there != [""]:

@@ -40,7 +40,7 @@ def split(
     shares = dict(map(_share, fractions))
     if len(shares) < len(fractions):
         raise AnnotationError(f"--fractions {' '.join(fractions)}: a name stands twice; give each part its own")
-    from allsight.data.formats import detect_format
+    from allsight.data.formats.catalogue import detect_format
     from allsight.data.split import split as divide
 
     form = to or detect_format(data)

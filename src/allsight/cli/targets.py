@@ -34,7 +34,7 @@ def pictures_of(paths: Sequence[Path], out: Path) -> list[Path]:
     Raises:
         PictureError: a folder or a pattern without pictures.
     """
-    from allsight.data.pictures import find_pictures
+    from allsight.data.pictures.reading import find_pictures
 
     answers = os.path.abspath(out)
     found: dict[str, Path] = {}

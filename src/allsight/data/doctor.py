@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from allsight.data.dataset import Dataset, Example, Problem
+from allsight.data.pictures.dataset import Dataset, Example, Problem
 from allsight.data.split import class_presence
 from allsight.data.twins import Fingerprint, find_twins, fingerprint
 from allsight.errors import AnnotationError, PictureError

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from allsight.data.dataset import Dataset, Example
 from allsight.data.feature_cache import FeatureCache
-from allsight.data.loading import packed
-from allsight.data.looks import Look, Looks
+from allsight.data.pictures.dataset import Dataset, Example
+from allsight.data.pictures.loading import packed
+from allsight.data.views import Look, Looks
 from allsight.errors import PictureError
 from allsight.scene import Frame, Scene
 

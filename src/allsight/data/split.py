@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from allsight.data.dataset import Dataset, Example
-from allsight.data.kinds import picture_kind
+from allsight.data.pictures.dataset import Dataset, Example
+from allsight.data.pictures.kinds import picture_kind
 from allsight.errors import AnnotationError, PictureError
 
 _SMALL = 128  # pixels of the longer side that are enough to tell a picture's kind

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from allsight.data.dataset import Example
+from allsight.data.pictures.dataset import Example
 
 SIDE = 16
 ALIKE = 0.995  # correlation of thumbnails; one photo saved twice has 0.999, neighbouring film frames less

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from allsight.ops.distributed import mean_over_ranks
+from allsight.machine.processes import mean_over_ranks
 from allsight.scene.geometry import IGNORE
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from allsight.losses.cross_entropy import at_least_float32
-from allsight.ops.distributed import mean_over_ranks
+from allsight.machine.processes import mean_over_ranks
 from allsight.scene.geometry import IGNORE
 
 

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from allsight.ops.distributed import mean_over_ranks
+from allsight.machine.processes import mean_over_ranks
 
 
 def scale_invariant(logs: Tensor, truth: Tensor, *, balance: float = 0.5) -> Tensor:

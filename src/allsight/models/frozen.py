@@ -8,7 +8,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.data.features import Eyes, FeatureBatch
 from allsight.layers.folding import folded
 from allsight.models.vision import Head, Vision, VisionOutputs

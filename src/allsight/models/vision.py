@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
-from allsight.data.loading import Batch
+from allsight.backbones.pictures.trunk import Trunk
+from allsight.data.pictures.loading import Batch
 from allsight.layers.neck import Neck
 from allsight.models.system import System
 from allsight.scene import Frame, Scene

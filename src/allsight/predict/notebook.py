@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from allsight.data.pictures import read_picture
+from allsight.data.pictures.reading import read_picture
 from allsight.draw import draw
 from allsight.errors import PictureError
 from allsight.scene import Scene

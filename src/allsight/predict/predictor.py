@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from allsight.data.pictures import letterbox, read_picture
+from allsight.data.pictures.reading import letterbox, read_picture
 from allsight.errors import ModelError, PictureError
 from allsight.hub import Model
 from allsight.hub import load as load_model
-from allsight.models.everything import Everything
-from allsight.models.knowledge import Knowledge
+from allsight.knowing.knowledge import Knowledge
 from allsight.models.vision import Vision
+from allsight.models.whole.everything import Everything
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Frame, Scene
 from allsight.scene.geometry import IGNORE

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from allsight.data.pictures import picture_size, read_picture
+from allsight.data.pictures.reading import picture_size, read_picture
 from allsight.errors import AllsightError
-from allsight.ops.memory import keep_freed_memory
+from allsight.machine.memory import keep_freed_memory
 from allsight.predict.predictor import Predictor
 from allsight.predict.runtimes import cores
 from allsight.predict.tiles import scene_of_tiles

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from allsight.data.dataset import Dataset
+from allsight.data.pictures.dataset import Dataset
 from allsight.scene import Vocabulary
 
 DESCRIBING = ("title", "about", "licence")  # settings that say what the card begins with, not how the model is trained

@@ -10,7 +10,7 @@ import tyro
 from allsight.recipes.settings import FewLabels
 
 if TYPE_CHECKING:
-    from allsight.data.dataset import Dataset
+    from allsight.data.pictures.dataset import Dataset
     from allsight.recipes.job import Job
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from allsight.recipes.settings import ObjectSettings
 
 if TYPE_CHECKING:
-    from allsight.data.dataset import Dataset
+    from allsight.data.pictures.dataset import Dataset
     from allsight.recipes.job import Job
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from allsight.data.digits import DigitSet
+    from allsight.data.made.digits import DigitSet
     from allsight.models.system import System
     from allsight.recipes.job import Job
 
@@ -61,8 +61,8 @@ class Digits:
         """Put system, data, measure and schedule together."""
         import torch
 
-        from allsight.data.digits import TASKS, DigitSet
-        from allsight.data.idx import read_idx
+        from allsight.data.formats.idx import read_idx
+        from allsight.data.made.digits import TASKS, DigitSet
         from allsight.hub import Model, Preprocessing, Spec
         from allsight.recipes.card import card_of
         from allsight.recipes.job import Job, Stage

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal, cast
 from allsight.recipes.settings import ObjectSettings
 
 if TYPE_CHECKING:
-    from allsight.data.dataset import Dataset
-    from allsight.models.everything import Everything
+    from allsight.data.pictures.dataset import Dataset
     from allsight.models.vision import Vision
+    from allsight.models.whole.everything import Everything
     from allsight.recipes.job import Job
 
 
@@ -46,8 +46,8 @@ class Everyday(ObjectSettings):
 
     def read(self) -> "tuple[Dataset, Dataset, list[str]]":
         """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
-        from allsight.data.coco_groups import COCO_GROUPS
-        from allsight.data.overlay import overlay, with_region_groups
+        from allsight.data.formats.coco_groups import COCO_GROUPS
+        from allsight.data.pictures.overlay import overlay, with_region_groups
         from allsight.errors import TrainingError
         from allsight.recipes.objects import checked, learned_and_held_out
 
@@ -70,7 +70,7 @@ class Everyday(ObjectSettings):
 
     def job(self, train: "Dataset", val: "Dataset", notes: Sequence[str]) -> "Job":
         """Put system, data, measure and schedule together."""
-        from allsight.data.coco_groups import COCO_GROUPS
+        from allsight.data.formats.coco_groups import COCO_GROUPS
         from allsight.hub import Spec
         from allsight.recipes.everything_measure import everything_measure
         from allsight.recipes.objects import object_job
@@ -98,7 +98,7 @@ class Everyday(ObjectSettings):
     def _begun(self, system: "Vision") -> None:
         """Take boxes over from the model to begin with, if there is one."""
         from allsight.hub import load
-        from allsight.models.everyday import begin_with
+        from allsight.models.whole.everyday import begin_with
 
         if self.begin:
             begin_with(cast("Everything", system), cast("Everything", load(self.begin).system))

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from allsight.data.dataset import Dataset, Example
+from allsight.data.pictures.dataset import Dataset, Example
 from allsight.hub import Model
+from allsight.judge.evaluate import Evaluation, answers, truth_of
 from allsight.metrics.coco import coco_scores, enough
 from allsight.metrics.panoptic import PanopticCounts
 from allsight.metrics.segmentation import RegionCounts
 from allsight.metrics.sure_pixels import SurePixels
 from allsight.models.system import System
 from allsight.predict import Predictor
-from allsight.predict.evaluate import Evaluation, answers, truth_of
 from allsight.recipes.objects import LEAST_HITS, Measure, object_scores, shown_from
 from allsight.recipes.parts import Parts
 from allsight.recipes.settings import ObjectSettings

@@ -17,8 +17,8 @@ from torch.optim import Optimizer
 from allsight.errors import OutputError
 from allsight.files import write_json
 from allsight.hub import RUN_MODEL, Model
+from allsight.machine.memory import keep_freed_memory
 from allsight.models.system import System
-from allsight.ops.memory import keep_freed_memory
 from allsight.recipes.card import DESCRIBING
 from allsight.recipes.ranges import check_ranges
 from allsight.recipes.settings import FewLabels

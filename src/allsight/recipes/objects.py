@@ -6,20 +6,20 @@ from typing import Any, NamedTuple
 
 import torch
 
-from allsight.backbones.freezing import freeze
-from allsight.data.augment import Augmentation
-from allsight.data.dataset import Dataset, join
+from allsight.backbones.pictures.freezing import freeze
 from allsight.data.doctor import check
-from allsight.data.formats import open_dataset, splits
-from allsight.data.geometry import Affine, Crop, Flip, Part, QuarterTurn, Scale
+from allsight.data.formats.catalogue import open_dataset, splits
+from allsight.data.pictures.augment import Augmentation
+from allsight.data.pictures.dataset import Dataset, join
+from allsight.data.pictures.geometry import Affine, Crop, Flip, Part, QuarterTurn, Scale
 from allsight.data.split import split
 from allsight.errors import TrainingError
 from allsight.hub import Model, Preprocessing, Spec
+from allsight.judge.evaluate import Evaluation
 from allsight.metrics.coco import coco_scores, enough
 from allsight.metrics.detection import threshold_at_best_f1, threshold_at_precision
 from allsight.metrics.instances import cross_fitted_bowl
 from allsight.models.vision import Vision
-from allsight.predict.evaluate import Evaluation
 from allsight.recipes.card import card_of
 from allsight.recipes.job import Job, Stage
 from allsight.recipes.parts import Parts, live, on_features

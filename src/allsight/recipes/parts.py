@@ -7,18 +7,18 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from allsight.backbones.freezing import freeze
-from allsight.data.augment import Augmentation
-from allsight.data.dataset import Dataset
+from allsight.backbones.pictures.freezing import freeze
 from allsight.data.feature_cache import FeatureCache
 from allsight.data.features import FeatureSet, collate_features
-from allsight.data.loading import TrainingSet, collate
-from allsight.data.looks import AugmentedLooks, Looks, PlainLook
+from allsight.data.pictures.augment import Augmentation
+from allsight.data.pictures.dataset import Dataset
+from allsight.data.pictures.loading import TrainingSet, collate
+from allsight.data.views import AugmentedLooks, Looks, PlainLook
 from allsight.hub import Model
+from allsight.judge.evaluate import Evaluation, evaluate, truth_of
 from allsight.models.frozen import AfterTrunk, eyes_of
 from allsight.models.system import System
 from allsight.predict import Predictor
-from allsight.predict.evaluate import Evaluation, evaluate, truth_of
 from allsight.recipes.job import Job, Stage
 from allsight.recipes.settings import FewLabels
 from allsight.training import TrainingData

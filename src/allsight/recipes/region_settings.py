@@ -11,7 +11,7 @@ import tyro
 from allsight.recipes.settings import FewLabels
 
 if TYPE_CHECKING:
-    from allsight.data.dataset import Dataset
+    from allsight.data.pictures.dataset import Dataset
     from allsight.recipes.job import Job
 
 LossName = Literal["cross_entropy", "weighted", "dice", "relaxed"]
@@ -101,7 +101,7 @@ class RegionSettings(FewLabels):
         Raises:
             AnnotationError: there are not so many.
         """
-        from allsight.data.jitter import jittered
+        from allsight.data.pictures.jitter import jittered
         from allsight.data.split import shots
 
         drawn = shots(train, self.shots, self.seed) if self.shots else train

@@ -6,24 +6,24 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from allsight.backbones.freezing import freeze
-from allsight.data.augment import Augmentation
-from allsight.data.dataset import Dataset, join
-from allsight.data.formats import open_dataset, splits
-from allsight.data.geometry import Crop, Flip, Scale
+from allsight.backbones.pictures.freezing import freeze
+from allsight.data.formats.catalogue import open_dataset, splits
+from allsight.data.pictures.augment import Augmentation
+from allsight.data.pictures.dataset import Dataset, join
+from allsight.data.pictures.geometry import Crop, Flip, Scale
 from allsight.data.split import split
 from allsight.errors import TrainingError
 from allsight.hub import Model, Preprocessing, Spec
+from allsight.judge.evaluate import answers
+from allsight.judge.region_scores import RegionTally
 from allsight.losses.cross_entropy import median_frequency_weights, pixel_cross_entropy
 from allsight.losses.dice import dice_loss
 from allsight.losses.lovasz import lovasz_softmax
 from allsight.losses.relaxation import relaxed_cross_entropy
-from allsight.models.segmentation.regions import RegionHead, RegionLoss
+from allsight.models.segmentation.region_head import RegionHead, RegionLoss
 from allsight.models.system import System
 from allsight.models.vision import Vision
 from allsight.predict import Predictor
-from allsight.predict.evaluate import answers
-from allsight.predict.regions import RegionTally
 from allsight.recipes.card import card_of
 from allsight.recipes.job import Job, Stage
 from allsight.recipes.objects import checked, training_window

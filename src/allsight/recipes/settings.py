@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from allsight.data.dataset import Dataset
+    from allsight.data.pictures.dataset import Dataset
     from allsight.recipes.job import Job
 
 

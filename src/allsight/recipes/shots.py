@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from allsight.data.dataset import Dataset
+from allsight.data.pictures.dataset import Dataset
 from allsight.data.split import shots
 from allsight.metrics.interval import mean_interval
 

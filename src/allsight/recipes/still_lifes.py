@@ -68,11 +68,11 @@ class StillLifes:
         """Put system, data, measure and schedule together."""
         import torch
 
-        from allsight.data.loading import TrainingSet, collate
-        from allsight.data.still_lifes import SOLIDS, SURFACES, still_lifes
+        from allsight.data.made.still_lifes import SOLIDS, SURFACES, still_lifes
+        from allsight.data.pictures.loading import TrainingSet, collate
         from allsight.hub import Model, Preprocessing
+        from allsight.judge.evaluate import answers
         from allsight.predict import Predictor
-        from allsight.predict.evaluate import answers
         from allsight.recipes.card import card_of
         from allsight.recipes.job import Job, Stage
         from allsight.recipes.specs import system_specs, vocabulary_spec

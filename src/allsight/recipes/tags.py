@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from allsight.backbones.freezing import freeze
-from allsight.data.augment import Augmentation
-from allsight.data.dataset import Dataset
-from allsight.data.formats import open_dataset, splits
-from allsight.data.geometry import Crop, Flip, Scale
+from allsight.backbones.pictures.freezing import freeze
+from allsight.data.formats.catalogue import open_dataset, splits
+from allsight.data.pictures.augment import Augmentation
+from allsight.data.pictures.dataset import Dataset
+from allsight.data.pictures.geometry import Crop, Flip, Scale
 from allsight.data.split import split
 from allsight.errors import TrainingError
 from allsight.hub import Model, Preprocessing, Spec

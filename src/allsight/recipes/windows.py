@@ -10,7 +10,7 @@ from allsight.recipes.settings import ObjectSettings
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from allsight.data.dataset import Dataset
+    from allsight.data.pictures.dataset import Dataset
     from allsight.recipes.job import Job, Stage
 
 
@@ -58,8 +58,8 @@ class Windows(ObjectSettings):
 
     def _stages(self, job: "Job", parts: "list[Dataset]") -> "list[Stage]":
         """Return a training for each part; before it the part is looked at by what has been trained so far."""
-        from allsight.data.dataset import join
-        from allsight.data.loading import TrainingSet
+        from allsight.data.pictures.dataset import join
+        from allsight.data.pictures.loading import TrainingSet
         from allsight.recipes.job import Stage
         from allsight.training import FitConfig
 

@@ -1,6 +1,6 @@
 """The loop that every system is trained with."""
 
-from allsight.ops.randomness import generator, mix
+from allsight.machine.randomness import generator, mix
 from allsight.training.config import FitConfig, FitResult
 from allsight.training.ema import ExponentialMovingAverage
 from allsight.training.loading import TrainingData

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from allsight.errors import TrainingError, WeightsError
-from allsight.ops.distributed import alone, leave
-from allsight.ops.memory import keep_freed_memory
-from allsight.ops.randomness import mix
+from allsight.machine.memory import keep_freed_memory
+from allsight.machine.processes import alone, leave
+from allsight.machine.randomness import mix
 from allsight.training.checkpoint import Checkpoints, load_weights
 from allsight.training.config import FitConfig, FitResult
 from allsight.training.ema import ExponentialMovingAverage

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Sampler
 
 from allsight.errors import TrainingError
-from allsight.ops.randomness import generator
+from allsight.machine.randomness import generator
 
 
 class Key(NamedTuple):

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from allsight.errors import TrainingError
-from allsight.ops.distributed import average_over_ranks
+from allsight.machine.processes import average_over_ranks
 
 
 class Update:

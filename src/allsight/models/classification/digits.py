@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allsight.data.loading import Batch
+from allsight.data.pictures.loading import Batch
 from allsight.layers.spatial_transformer import (
     SpatialTransformer,
     TransformationName,

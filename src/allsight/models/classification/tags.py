@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.models.vision import Features, Head, Vision
 from allsight.scene import Frame, Scene, Vocabulary
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allsight.data.loading import Batch
+from allsight.data.pictures.loading import Batch
+from allsight.machine.processes import mean_over_ranks
 from allsight.models.detection.anchors import Anchors
 from allsight.models.system import System
 from allsight.ops.boxes import decode
-from allsight.ops.distributed import mean_over_ranks
 from allsight.scene import Frame, Scene, Vocabulary
 
 OBJECT = Vocabulary(("object",))

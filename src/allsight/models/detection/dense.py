@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from allsight.losses.boxes import smooth_l1
 from allsight.losses.focal import sigmoid_focal_loss
+from allsight.machine.processes import mean_over_ranks
 from allsight.models.detection.anchors import Anchors, flatten_levels
 from allsight.models.detection.best import USUAL, Selection, best_objects
 from allsight.models.detection.matcher import IGNORED, Matcher, Targets
 from allsight.models.vision import Features, Head
 from allsight.ops.boxes import decode
-from allsight.ops.distributed import mean_over_ranks
 from allsight.scene import Frame, Scene, Vocabulary
 
 

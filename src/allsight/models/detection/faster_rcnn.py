@@ -6,14 +6,14 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from allsight.backbones.freezing import freeze_batch_norm
-from allsight.backbones.trunk import Stage, Trunk
+from allsight.backbones.pictures.freezing import freeze_batch_norm
+from allsight.backbones.pictures.trunk import Stage, Trunk
 from allsight.layers.conv import DepthwiseSeparable, conv
 from allsight.layers.fpn import FeaturePyramid
 from allsight.models.detection.anchors import Anchors
 from allsight.models.detection.best import USUAL, Selection, best_objects
 from allsight.models.detection.proposals import ProposalNet, ProposalOutputs
-from allsight.models.detection.regions import RegionNet, RegionPooling
+from allsight.models.detection.roi_heads import RegionNet, RegionPooling
 from allsight.models.detection.torchvision_keys import TorchvisionAnchors
 from allsight.models.vision import Features, Head, Vision
 from allsight.ops.boxes import decode

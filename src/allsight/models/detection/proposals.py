@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allsight.losses.boxes import smooth_l1
+from allsight.machine.processes import mean_over_ranks
 from allsight.models.detection.anchors import Anchors, flatten_levels
 from allsight.models.detection.best import survivors
 from allsight.models.detection.matcher import Matcher, Targets
 from allsight.models.detection.sampling import sample
 from allsight.ops.boxes import clip, decode
-from allsight.ops.distributed import mean_over_ranks
 from allsight.scene import Scene
 
 LEAST_SIDE = 1e-3  # pixels; a proposal that is thinner inside of the picture is removed

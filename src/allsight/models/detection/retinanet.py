@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.layers.conv import DepthwiseSeparable, Tower
 from allsight.layers.fpn import FeaturePyramid
 from allsight.losses.boxes import giou

@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
-from allsight.data.loading import Batch
+from allsight.backbones.pictures.trunk import Trunk
+from allsight.data.pictures.loading import Batch
+from allsight.machine.processes import mean_over_ranks
 from allsight.models.detection.best import Selection, best_objects
 from allsight.models.detection.matcher import BACKGROUND, Matcher, Targets
 from allsight.models.detection.sampling import sample
 from allsight.models.system import System
 from allsight.ops.boxes import pairwise_iou
-from allsight.ops.distributed import mean_over_ranks
 from allsight.scene import Frame, Scene, Vocabulary
 
 SIZES = tuple((side, side) for side in (24, 34, 48, 68, 96, 136))

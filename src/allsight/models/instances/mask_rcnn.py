@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.layers.conv import DepthwiseSeparable, conv
 from allsight.models.detection.faster_rcnn import (
     FasterRCNNHead,

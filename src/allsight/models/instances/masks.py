@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from allsight.machine.processes import mean_over_ranks
 from allsight.models.detection.matcher import IGNORED, Matcher, Targets
-from allsight.models.detection.regions import RegionPooling
-from allsight.ops.distributed import mean_over_ranks
+from allsight.models.detection.roi_heads import RegionPooling
 from allsight.scene import Scene
 
 

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from allsight.layers.conv import DepthwiseSeparable
 from allsight.models.detection.best import Selection
 from allsight.models.detection.dense import DenseHead, DenseOutputs
-from allsight.models.detection.regions import RegionPooling
+from allsight.models.detection.roi_heads import RegionPooling
 from allsight.models.instances.masks import MaskNet
 from allsight.models.instances.outlining import Outlined, outline, outlined_scenes
 from allsight.models.vision import Features, Head

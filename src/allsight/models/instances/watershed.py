@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.errors import ModelError
 from allsight.losses.borders import border_cross_entropy, border_weights
 from allsight.losses.cross_entropy import pixel_cross_entropy
-from allsight.models.segmentation.regions import Decoder
+from allsight.models.segmentation.region_head import Decoder
 from allsight.models.segmentation.unet import LEVELS, NARROW, UNetDecoder, instance_map
 from allsight.models.vision import Features, Head, Vision
 from allsight.ops.watershed import mean_inside, separate

@@ -5,8 +5,8 @@ from typing import cast
 import torch
 from torch import nn
 
-from allsight.backbones.trunk import Stage, Trunk
-from allsight.backbones.vgg import VGG
+from allsight.backbones.pictures.trunk import Stage, Trunk
+from allsight.backbones.pictures.vgg import VGG
 from allsight.errors import ModelError
 
 
@@ -18,7 +18,7 @@ def convolutional(trunk: Trunk) -> Trunk:
     pads the picture by 100 pixels and cuts the result.
 
     Args:
-        trunk: changed in place; `allsight.backbones.freezing.dilate` works on it as ever.
+        trunk: changed in place; `allsight.backbones.pictures.freezing.dilate` works on it as ever.
 
     Raises:
         ModelError: it is no VGG with its linear layers.

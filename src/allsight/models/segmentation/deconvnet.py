@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
-from allsight.models.segmentation.regions import Decoder, RegionHead
+from allsight.backbones.pictures.trunk import Trunk
+from allsight.models.segmentation.region_head import Decoder, RegionHead
 from allsight.models.segmentation.segnet import COARSEST, Mirror, columns_of, normed
 from allsight.models.vision import Features, Vision
 from allsight.scene import Vocabulary
@@ -71,7 +71,7 @@ def deconvnet_narrow(*, trunk: Trunk, classes: Vocabulary, kernel: int = 3, hidd
     """Return a form for two cores.
 
     Args:
-        trunk: gives pooling indices, for instance `allsight.backbones.contracting.vgg_narrow`.
+        trunk: gives pooling indices, for instance `allsight.backbones.pictures.contracting.vgg_narrow`.
         classes: of the pixels.
         kernel, hidden: see `DeconvNetDecoder`.
     """

@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from allsight.backbones.freezing import dilate
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.freezing import dilate
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.models.segmentation.convolutional import convolutional
-from allsight.models.segmentation.regions import Decoder, RegionHead
+from allsight.models.segmentation.region_head import Decoder, RegionHead
 from allsight.models.vision import Features, Vision
 from allsight.scene import Vocabulary
 

@@ -5,10 +5,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.layers.upsampling import BilinearUpsampling
 from allsight.models.segmentation.convolutional import convolutional
-from allsight.models.segmentation.regions import Decoder, RegionHead
+from allsight.models.segmentation.region_head import Decoder, RegionHead
 from allsight.models.segmentation.sizes import check_sizes
 from allsight.models.vision import Features, Vision
 from allsight.scene import Vocabulary

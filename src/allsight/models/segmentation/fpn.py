@@ -6,11 +6,11 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.errors import ModelError
 from allsight.layers.conv import DepthwiseSeparable, conv
 from allsight.layers.fpn import FeaturePyramid
-from allsight.models.segmentation.regions import Decoder, RegionHead
+from allsight.models.segmentation.region_head import Decoder, RegionHead
 from allsight.models.vision import Features, Vision
 from allsight.scene import Vocabulary
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.errors import ModelError
 from allsight.layers.unpooling import MaxUnpooling
-from allsight.models.segmentation.regions import Decoder, RegionHead
+from allsight.models.segmentation.region_head import Decoder, RegionHead
 from allsight.models.vision import Features, Vision
 from allsight.scene import Vocabulary
 
@@ -101,7 +101,7 @@ def segnet(*, trunk: Trunk, classes: Vocabulary, unpool: bool = True) -> Vision:
     """Return SegNet: 29.5 million parameters on VGG-16 with batch norm, as in the paper.
 
     Args:
-        trunk: gives pooling indices: a VGG, or `allsight.backbones.contracting.vgg_narrow`.
+        trunk: gives pooling indices: a VGG, or `allsight.backbones.pictures.contracting.vgg_narrow`.
         classes: of the pixels.
         unpool: False scales up bilinearly in place of unpooling and changes nothing else (table 1's "bilinear
             interpolation" for this decoder).

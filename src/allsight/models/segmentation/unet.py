@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allsight.backbones.trunk import Trunk
+from allsight.backbones.pictures.trunk import Trunk
 from allsight.layers.initialisation import he_normal
 from allsight.losses.borders import border_cross_entropy, border_weights
-from allsight.models.segmentation.regions import Decoder, RegionHead, RegionOutputs
+from allsight.models.segmentation.region_head import Decoder, RegionHead, RegionOutputs
 from allsight.models.segmentation.sizes import check_sizes
 from allsight.models.vision import Features, Vision
 from allsight.scene import Frame, Masks, Scene, Vocabulary
@@ -115,8 +115,9 @@ def instance_map(masks: Masks) -> Tensor:
 def unet(*, trunk: Trunk, classes: Vocabulary) -> Vision:
     """Return the paper's form: the expanding path as wide as the contracting one, no batch norm, weighted borders.
 
-    31.0 million parameters on `allsight.backbones.contracting.unet_encoder`. Deviation: convolutions are padded with
-    zeros, so that the answer is as large as the picture; the paper's are not, and lose 92 pixels on each side.
+    31.0 million parameters on `allsight.backbones.pictures.contracting.unet_encoder`. Deviation: convolutions are
+    padded with zeros, so that the answer is as large as the picture; the paper's are not, and lose 92 pixels on
+    each side.
 
     Args:
         trunk: gives c1 to c5; the paper's is `unet_encoder`.

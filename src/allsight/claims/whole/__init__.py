@@ -1,0 +1,1 @@
+"""Claims about models that see all at once."""

@@ -1,0 +1,1 @@
+"""Forms of annotation: one file a form, and the catalogue that picks one."""

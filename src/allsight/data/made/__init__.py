@@ -1,0 +1,1 @@
+"""Generators: pictures of which everything is known exactly."""

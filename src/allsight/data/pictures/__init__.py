@@ -1,0 +1,1 @@
+"""Pictures: reading, data sets, augmentation, batches."""

@@ -1,0 +1,1 @@
+"""What the computer needs, not the mathematics: memory, processes, randomness."""

@@ -1,0 +1,1 @@
+"""Models that answer everything in one pass."""
