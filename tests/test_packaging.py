@@ -88,7 +88,9 @@ def test_wheel_works_from_another_directory(wheel: Path, tmp_path: Path) -> None
 
 
 def test_the_law_of_imports_is_printed_as_it_is_checked() -> None:
-    (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
-    floors = [layer.replace("allsight.", "").replace(" | ", ", ") for layer in reversed(contract["layers"])]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    rooms = [layer.replace("allsight.", "").split(" | ") for layer in reversed(layers)]
+    floors = [", ".join(room for room in floor if not room.startswith("(")) for floor in rooms]  # (planned ones)
     for name in ("CONTRIBUTING.md", "docs/puzzle.md"):
         assert " < ".join(floors) in " ".join((ROOT / name).read_text("utf-8").split()), name
