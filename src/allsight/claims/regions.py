@@ -15,7 +15,7 @@ from allsight.data.formats import open_dataset
 from allsight.predict import load
 from allsight.predict.evaluate import answers
 from allsight.predict.regions import RegionTally
-from allsight.recipes.segmenter import Segmenter
+from allsight.recipes.segmentation.segmenter import Segmenter
 from allsight.scene import Scene
 
 DATA = "camvid"
