@@ -17,6 +17,12 @@ from allsight.recipes.common.ranges import ranges
 OPTIONS: dict[str, Any] = json.loads((Path(__file__).parent / "train_options.json").read_text())
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which no line of help is broken before an option's name."""
+    monkeypatch.setenv("COLUMNS", "500")
+
+
 def help_of(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     assert main(["train", name, "--help"]) == 0
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
@@ -39,10 +45,7 @@ def test_options_have_kept_their_names_and_defaults(name: str, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_help_says_the_range_of_every_setting_behind_its_default(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "500")
+def test_help_says_the_range_of_every_setting_behind_its_default(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = " ".join(re.sub(r"[│╭╮╰╯─]", " ", help_of(name, capsys)).split())
     recipe = recipe_class(name)
     for setting, limits in ranges(recipe).items():

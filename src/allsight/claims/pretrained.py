@@ -28,7 +28,7 @@ ALL = 0
 ARMS = ("pretrained", "scratch")
 
 
-class Scratch(FewLabels):
+class Scratch:
     """Settings for a trunk that knows nothing; it is evaluated at the end alone, like the frozen one."""
 
     @property
