@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from allsight.hub import Preprocessing
 from allsight.models.vision import Vision
-from allsight.recipes.job import train
-from allsight.recipes.segmenter import BUILDERS, Architecture, Segmenter
+from allsight.recipes.run import train
+from allsight.recipes.segmentation.segmenter import BUILDERS, Architecture, Segmenter
 from allsight.scene import Vocabulary
 from allsight.systems import builder
 from timing import Rows, cpu_milliseconds, report

@@ -11,8 +11,8 @@ from allsight.data.formats.catalogue import write_datasets
 from allsight.data.pictures.dataset import Dataset
 from allsight.errors import ModelError
 from allsight.predict import Predictor
-from allsight.recipes.everyday import Everyday
-from allsight.recipes.job import train
+from allsight.recipes.run import train
+from allsight.recipes.whole.everyday import Everyday, build, read
 from allsight.scene import Masks, Vocabulary
 from allsight.weights.files import read_state
 
@@ -62,7 +62,7 @@ def begun(data: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def test_layers_are_read_as_one(data: tuple[Path, ...]) -> None:
-    learned, held_out, _ = Everyday(data=data).read()
+    learned, held_out, _ = read(Everyday(data=data))
     assert (len(learned), len(held_out)) == (6, 4)
     assert learned.region_classes == held_out.region_classes
     assert learned.region_classes.names == ("wall", "dark")  # a group, and a name that is in none
@@ -104,4 +104,4 @@ def test_what_the_data_do_not_teach_is_left_out(
 
 def test_other_boxes_than_are_wanted_are_refused(data: tuple[Path, ...], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="boxes that are wanted"):
-        Everyday(data=data, begin="cells").build()
+        build(Everyday(data=data, begin="cells"))

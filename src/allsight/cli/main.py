@@ -88,10 +88,13 @@ def _call(name: str, words: list[str]) -> int:
 
     module, _, attribute = COMMANDS[name][0].partition(":")
     function: Callable[..., Any] = getattr(import_module(module), attribute)
-    if name == "train":  # the first word names a system, whose settings are the options
-        function, name, words = function(words)
-    code: int = tyro.cli(function, prog=f"allsight {name}", args=words, config=(tyro.conf.FlagCreatePairsOff,))
-    return code
+    if name != "train":
+        return int(tyro.cli(function, prog=f"allsight {name}", args=words, config=(tyro.conf.FlagCreatePairsOff,)))
+    function, name, words = function(words)  # the first word names a system, whose settings are the options
+    from allsight.cli.ranged import ranged_settings
+
+    with ranged_settings():
+        return int(tyro.cli(function, prog=f"allsight {name}", args=words, config=(tyro.conf.FlagCreatePairsOff,)))
 
 
 def _help() -> str:

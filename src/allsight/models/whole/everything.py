@@ -9,7 +9,7 @@ from torch import nn
 from allsight.backbones.pictures.trunk import Trunk
 from allsight.layers.conv import DepthwiseSeparable
 from allsight.models.classification.tags import TagHead
-from allsight.models.instances.mask_rcnn import mask_rcnn_narrow
+from allsight.models.instances.mask_rcnn import mask_rcnn_narrow_parts
 from allsight.models.segmentation.fpn import PyramidDecoder
 from allsight.models.segmentation.region_head import RegionHead
 from allsight.models.surfaces.heads import DepthHead, NormalHead
@@ -82,8 +82,7 @@ def sees_all(
         heads: which ones.
         channels: width of the pyramid. width: of the decoders for every pixel.
     """
-    outlining = mask_rcnn_narrow(trunk=trunk, classes=object_classes, channels=channels, finest="c2")
-    assert outlining.neck is not None
+    neck, outlining = mask_rcnn_narrow_parts(trunk, object_classes, channels=channels, finest="c2")
     strides = {level: trunk.strides["c2"] * 2**i for i, level in enumerate(LEVELS)}
 
     def decoder(outputs: int) -> PyramidDecoder:
@@ -99,9 +98,7 @@ def sees_all(
                 nn.init.zeros_(layer.bias)
                 return TagHead(source="c5", classifier=layer, classes=tag_classes, multi_label=True)
             case "objects":
-                head = outlining.heads["objects"]
-                assert isinstance(head, Head)
-                return head
+                return outlining
             case "regions":
                 return RegionHead(decoder=decoder(len(region_classes)), classes=region_classes)
             case "depth":
@@ -112,4 +109,4 @@ def sees_all(
                     head.decoder.last.bias.copy_(torch.tensor([0.0, 0.0, -1.0]))  # type: ignore[operator, union-attr]
                 return head
 
-    return Everything(trunk=outlining.trunk, neck=outlining.neck, heads={name: made(name) for name in heads})
+    return Everything(trunk=trunk.cut("c5"), neck=neck, heads={name: made(name) for name in heads})
