@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from allsight import hub
+from allsight.data.inputs import PictureInputs
 from allsight.errors import AllsightError, ModelError, WeightsError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Display, Model, Spec
 from allsight.metrics.calibration import Platt
 from allsight.models.knowledge import Knowledge
 from allsight.systems import PARTS, SYSTEMS, TRUNKS, builder
@@ -27,7 +28,9 @@ PICTURES = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8, generator=to
 @pytest.fixture
 def saved(tmp_path):
     torch.manual_seed(0)
-    model = Model(SPEC.build().eval(), SPEC, Preprocessing(64), {"cat": 0.5}, card={"title": "Pets", "licence": "CC0"})
+    model = Model(
+        SPEC.build().eval(), SPEC, PictureInputs(64), Display({"cat": 0.5}), card={"title": "Pets", "licence": "CC0"}
+    )
     return model, model.save(tmp_path / "pets", half=False)
 
 
@@ -54,7 +57,7 @@ def test_a_model_comes_back_as_it_was(saved):
     model, folder = saved
     again = hub.load(folder)
     torch.testing.assert_close(logits(again), logits(model), rtol=0, atol=0)
-    assert (again.thresholds, again.preprocessing, again.card) == (model.thresholds, model.preprocessing, model.card)
+    assert (again.display, again.inputs, again.card) == (model.display, model.inputs, model.card)
     assert not again.system.training
     assert "# Pets" in (folder / "README.md").read_text()
 
@@ -70,7 +73,7 @@ def test_half_precision_halves_the_file_and_hardly_changes_the_answer(saved, tmp
 def test_what_a_package_carries_is_left_out_and_found_again(tmp_path):
     names = Spec("vocabulary", {"names": ["cat"]})
     spec = Spec("everyday", {"classes": names, "parts": ["tags", "objects"], "channels": 32, "depth": 1})
-    model = Model(spec.build().eval(), spec, Preprocessing(64), left_out=("trunk.", "heads.tags."))
+    model = Model(spec.build().eval(), spec, PictureInputs(64), left_out=("trunk.", "heads.tags."))
     folder = model.save(tmp_path / "small", half=False)
     assert (folder / "model.safetensors").stat().st_size < 1_000_000
     torch.testing.assert_close(logits(hub.load(folder)), logits(model), rtol=0, atol=0)

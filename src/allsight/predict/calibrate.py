@@ -65,7 +65,7 @@ def looks(
 
     def look(example: Example) -> Look | AllsightError:
         try:
-            pixels = example.picture(longest=predictor.model.preprocessing.longest)
+            pixels = example.picture(longest=predictor.model.pictures.longest)
         except AllsightError as error:
             return error
         ready, frame = predictor.prepare(pixels, example.annotation.size)

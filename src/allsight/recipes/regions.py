@@ -11,9 +11,10 @@ from allsight.data.augment import Augmentation
 from allsight.data.dataset import Dataset, join
 from allsight.data.formats import open_dataset, splits
 from allsight.data.geometry import Crop, Flip, Scale
+from allsight.data.inputs import PictureInputs
 from allsight.data.split import split
 from allsight.errors import TrainingError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Model, Spec
 from allsight.losses.cross_entropy import median_frequency_weights, pixel_cross_entropy
 from allsight.losses.dice import dice_loss
 from allsight.losses.lovasz import lovasz_softmax
@@ -136,7 +137,7 @@ def region_job(
     model = Model(
         system,
         saved,
-        Preprocessing(recipe.longest, fill=fill),
+        PictureInputs(recipe.longest, fill=fill),
         card=card_of(recipe, "regions", train.region_classes, train, val),
     )
     window = training_window(train, round(recipe.longest * recipe.crop))
