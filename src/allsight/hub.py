@@ -94,7 +94,7 @@ class Model:
         Raises:
             OutputError: the folder cannot be written.
         """
-        folder = Path(folder)
+        folder, _ = Path(folder), self._config()  # what cannot be described is not begun to be written
         _remove(folder / KNOWLEDGE)  # an older model's, if this one has none
         state = {k: v for k, v in self.system.state_dict().items() if not k.startswith(self.left_out or ("\0",))}
         write_state(folder / STATE, state, half=half)
@@ -109,7 +109,12 @@ class Model:
         folder = Path(folder)
         if self.knowledge is not None:
             self.knowledge.write(folder / KNOWLEDGE)
-        config = {
+        write_json(folder / CONFIG, self._config())
+        write_text(folder / CARD, card_text(self))
+        return folder
+
+    def _config(self) -> dict[str, Any]:
+        return {
             "format": FORMAT,
             "spec": self.spec.to_json(),
             "inputs": Spec.of(self.inputs).to_json(),
@@ -117,9 +122,6 @@ class Model:
             "left_out": list(self.left_out),
             "card": self.card,
         }
-        write_json(folder / CONFIG, config)
-        write_text(folder / CARD, card_text(self))
-        return folder
 
 
 def read_config(name: str | Path) -> tuple[Path, dict[str, Any]]:
