@@ -62,8 +62,9 @@ class Digits:
         import torch
 
         from allsight.data.formats.idx import read_idx
+        from allsight.data.inputs import PictureInputs
         from allsight.data.made.digits import TASKS, DigitSet
-        from allsight.hub import Model, Preprocessing, Spec
+        from allsight.hub import Model, Spec
         from allsight.recipes.card import card_of
         from allsight.recipes.job import Job, Stage
         from allsight.recipes.specs import vocabulary_spec
@@ -78,7 +79,7 @@ class Digits:
         spec = Spec("digit_net", {"classes": classes, "transformers": self.transformers, "form": self.form, **settings})
         system = spec.build()
         card = card_of(self, "tags", train.classes, learned, judged)
-        model = Model(system, spec, Preprocessing(distortion.size, multiple=1, fill=(0, 0, 0)), card=card)
+        model = Model(system, spec, PictureInputs(distortion.size, multiple=1, fill=(0, 0, 0)), card=card)
 
         def begin() -> "tuple[dict[str, torch.optim.Optimizer], FitConfig]":
             factors = {"transformers.": self.localisation_rate} if self.transformers else {}

@@ -9,12 +9,13 @@ import torch
 from allsight.backbones.pictures.freezing import freeze
 from allsight.data.doctor import check
 from allsight.data.formats.catalogue import open_dataset, splits
+from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.augment import Augmentation
 from allsight.data.pictures.dataset import Dataset, join
 from allsight.data.pictures.geometry import Affine, Crop, Flip, Part, QuarterTurn, Scale
 from allsight.data.split import split
 from allsight.errors import TrainingError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Display, Model, Spec
 from allsight.judge.evaluate import Evaluation
 from allsight.metrics.coco import coco_scores, enough
 from allsight.metrics.detection import threshold_at_best_f1, threshold_at_precision
@@ -161,7 +162,7 @@ def object_measure(recipe: ObjectSettings, model: Model, parts: Parts, val: Data
 
     def finish(model: Model) -> None:
         once = recipe.few and said  # evaluated at the end alone, and so the weights that were kept
-        model.thresholds = shown_from(said[0] if once else parts.judge(parts.learner))
+        model.display = Display(shown_from(said[0] if once else parts.judge(parts.learner)))
 
     return Measure(scores, finish)
 
@@ -192,7 +193,7 @@ def object_job(
     if recipe.freeze_until:
         freeze(system.trunk, recipe.freeze_until)
     fill = tuple(round(x) for x in system.trunk.mean.tolist())
-    preprocessing = Preprocessing(recipe.longest, fill=fill)
+    preprocessing = PictureInputs(recipe.longest, fill=fill)
     card = card_of(recipe, "objects", train.object_classes, train, val)
     model = Model(system, saved, preprocessing, left_out=left_out, card=card)
     window = training_window(train, round(recipe.longest * recipe.crop))

@@ -57,7 +57,7 @@ class Parts(NamedTuple):
 
 def live(recipe: FewLabels, model: Model, train: Dataset, val: Dataset, augmentation: Augmentation) -> Parts:
     """Return the parts of a training on pictures: decoded, augmented and seen anew each time."""
-    longest = round(model.preprocessing.longest * 1.25)
+    longest = round(model.inputs.longest * 1.25)
     data = TrainingSet(train, longest, augmentation, seed=recipe.seed)
     return Parts(model.system, data, partial(collate, fill=augmentation.fill), lambda s: judged(model, s, val))
 
@@ -89,7 +89,7 @@ def on_features(recipe: FewLabels, model: Model, train: Dataset, val: Dataset, a
     def features(dataset: Dataset, looks: Looks, precision: Literal["float32", "bfloat16"]) -> FeatureSet:
         return FeatureSet(dataset, looks, eyes_of(vision.trunk, learner.wanted, precision), cache)
 
-    plain = PlainLook(model.preprocessing.frame, augmentation.fill)
+    plain = PlainLook(model.inputs.frame, augmentation.fill)
     sets = (
         features(train, AugmentedLooks(augmentation, recipe.views), recipe.precision),
         features(val, plain, "float32"),

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from allsight.backbones.pictures.freezing import freeze
 from allsight.data.formats.catalogue import open_dataset, splits
+from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.augment import Augmentation
 from allsight.data.pictures.dataset import Dataset, join
 from allsight.data.pictures.geometry import Crop, Flip, Scale
 from allsight.data.split import split
 from allsight.errors import TrainingError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Model, Spec
 from allsight.judge.evaluate import answers
 from allsight.judge.region_scores import RegionTally
 from allsight.losses.cross_entropy import median_frequency_weights, pixel_cross_entropy
@@ -136,7 +137,7 @@ def region_job(
     model = Model(
         system,
         saved,
-        Preprocessing(recipe.longest, fill=fill),
+        PictureInputs(recipe.longest, fill=fill),
         card=card_of(recipe, "regions", train.region_classes, train, val),
     )
     window = training_window(train, round(recipe.longest * recipe.crop))

@@ -68,9 +68,10 @@ class StillLifes:
         """Put system, data, measure and schedule together."""
         import torch
 
+        from allsight.data.inputs import PictureInputs
         from allsight.data.made.still_lifes import SOLIDS, SURFACES, still_lifes
         from allsight.data.pictures.loading import TrainingSet, collate
-        from allsight.hub import Model, Preprocessing
+        from allsight.hub import Model
         from allsight.judge.evaluate import answers
         from allsight.predict import Predictor
         from allsight.recipes.card import card_of
@@ -87,7 +88,7 @@ class StillLifes:
         start, saved = system_specs("sees_all", self.trunk, self.trunk_weights, heads=list(self.heads), **names)
         system = start.build()
         card = card_of(self, "objects", SOLIDS, train, val)
-        model = Model(system, saved, Preprocessing(self.longest), card=card)
+        model = Model(system, saved, PictureInputs(self.longest), card=card)
 
         def begin() -> "tuple[dict[str, torch.optim.Optimizer], FitConfig]":
             groups = parameter_groups(system, self.learning_rate, self.weight_decay, {"trunk.": self.trunk_rate})

@@ -1,9 +1,8 @@
 """The one explicit table of recipes: name -> "module:dataclass"."""
 
-from importlib import import_module
 from typing import Any
 
-from allsight.errors import ModelError
+from allsight.lookup import named
 
 RECIPES = {
     "retinanet": "allsight.recipes.retinanet:RetinaNet",
@@ -25,8 +24,5 @@ def recipe_class(name: str) -> type[Any]:
     Raises:
         ModelError: no recipe is called so.
     """
-    if name not in RECIPES:
-        raise ModelError(f"no recipe is called {name!r}; `allsight train` knows {', '.join(RECIPES)}")
-    module, _, attribute = RECIPES[name].partition(":")
-    found: type[Any] = getattr(import_module(module), attribute)
-    return found
+    recipe: type[Any] = named(RECIPES, name, "recipe")
+    return recipe
