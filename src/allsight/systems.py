@@ -1,10 +1,9 @@
 """The one explicit table: name -> "module:builder". Text, so that help needs no torch."""
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-from allsight.errors import ModelError
+from allsight.lookup import named
 
 SYSTEMS = {
     "retinanet": "allsight.models.detection.retinanet:retinanet",
@@ -46,6 +45,8 @@ TRUNKS = {
     **{name: f"{_PICTURES}.contracting:{name}" for name in ("unet_encoder", "vgg_narrow")},
 }
 
+INPUTS = {"pictures": "allsight.data.inputs:PictureInputs"}
+
 PARTS = {"vocabulary": "allsight.scene:Vocabulary"}
 
 
@@ -53,11 +54,7 @@ def builder(name: str) -> Callable[..., Any]:
     """Return the function behind a name.
 
     Raises:
-        ModelError: no system, trunk or part is called so.
+        ModelError: no system, trunk, inputs or part is called so.
     """
-    table = {**SYSTEMS, **TRUNKS, **PARTS}
-    if name not in table:
-        raise ModelError(f"no system or trunk is called {name!r}; there are {', '.join(table)}")
-    module, _, function = table[name].partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
-    return found
+    function: Callable[..., Any] = named({**SYSTEMS, **TRUNKS, **INPUTS, **PARTS}, name, "system or trunk")
+    return function

@@ -82,13 +82,13 @@ def test_boxes_stay_as_they_were_and_the_rest_is_learned(
         assert torch.equal(before[name], after[name.replace("objects.", "objects.boxes.")])
     assert not any(name.startswith(("trunk.", "heads.tags.")) for name in after)
     model = hub.load(tmp_path / "run")
-    assert set(model.region_thresholds) == {"wall", "dark"}
+    assert set(model.display.region_thresholds) == {"wall", "dark"}
     picture = squares(1, seed=1)[0].pixels
     (one,), (two,) = (Predictor(m).scenes([picture]) for m in (hub.load(begun), model))
     torch.testing.assert_close(one.boxes, two.boxes, atol=1e-3, rtol=1e-4)
     shown = Predictor(model).shown(two)
     for label, name in enumerate(shown.region_classes):
-        sure = two.region_scores >= model.region_thresholds[name]
+        sure = two.region_scores >= model.display.region_thresholds[name]
         assert torch.equal(shown.regions == label, (two.regions == label) & sure)
 
 

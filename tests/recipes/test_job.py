@@ -12,9 +12,10 @@ from PIL import Image
 
 from allsight import hub
 from allsight.data.formats.catalogue import open_dataset
+from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.dataset import Dataset
 from allsight.errors import ModelError, OutputError, TrainingError
-from allsight.hub import Model, Preprocessing
+from allsight.hub import Model
 from allsight.predict import Predictor
 from allsight.recipes.common.ranges import Within
 from allsight.recipes.common.resamples import Resamples, Training
@@ -38,7 +39,7 @@ class MeansJob:
         self.data: Dataset = open_dataset(settings.data)
         names = {"classes": vocabulary_spec(self.data.tag_classes), "multi_label": False}
         start, saved = system_specs("classifier", "efficientnet_lite0", "", **names)
-        self.model = Model(start.build().eval(), saved, Preprocessing(settings.longest), card={"title": "Means"})
+        self.model = Model(start.build().eval(), saved, PictureInputs(settings.longest), card={"title": "Means"})
 
     @torch.inference_mode()
     def run(self, out: Path, resume: bool, say: Callable[[str], None]) -> dict[str, float]:

@@ -100,7 +100,7 @@ def test_retinanet_trains_saves_and_sees(squares, tmp_path):
     model = hub.load(tmp_path / "run")
     assert model.card["title"] == "Squares"
     assert model.card["scores"]["AP50"] == pytest.approx(scores["AP50"], abs=1e-4)
-    assert model.preprocessing.fill == (127, 127, 127)
+    assert model.inputs.fill == (127, 127, 127)
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["longest"] == 64
     scene = Predictor(model)(squares / "val" / "val0.png")
     assert scene.size == (48, 64)

@@ -1,10 +1,10 @@
 """The one explicit table of recipes: of each its settings, and what puts its job together."""
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from allsight.errors import ModelError
+from allsight.lookup import named
 
 # name -> "module:dataclass"; the command line is made from it, and so it imports no torch.
 RECIPES = {
@@ -20,19 +20,8 @@ RECIPES = {
     "digits": "allsight.recipes.classification.digits:Digits",
 }
 
-# name -> "module:function", from the settings to a job.
-BUILDS = {
-    "retinanet": "allsight.recipes.detection.retinanet:build",
-    "faster_rcnn": "allsight.recipes.detection.faster_rcnn:build",
-    "mask_rcnn": "allsight.recipes.instances.mask_rcnn:build",
-    "watershed": "allsight.recipes.instances.watershed:build",
-    "windows": "allsight.recipes.detection.windows:build",
-    "segmenter": "allsight.recipes.segmentation.segmenter:build",
-    "everyday": "allsight.recipes.whole.everyday:build",
-    "classifier": "allsight.recipes.classification.classifier:build",
-    "still_lifes": "allsight.recipes.whole.still_lifes:build",
-    "digits": "allsight.recipes.classification.digits:build",
-}
+# name -> "module:function": what puts the job of the settings together is called `build` and stands beside them.
+BUILDS = {name: f"{place.partition(':')[0]}:build" for name, place in RECIPES.items()}
 
 
 def recipe_class(name: str) -> type[Any]:
@@ -41,9 +30,7 @@ def recipe_class(name: str) -> type[Any]:
     Raises:
         ModelError: no recipe is called so.
     """
-    if name not in RECIPES:
-        raise ModelError(f"no recipe is called {name!r}; `allsight train` knows {', '.join(RECIPES)}")
-    settings: type[Any] = _named(RECIPES[name])
+    settings: type[Any] = named(RECIPES, name, "recipe")
     return settings
 
 
@@ -58,15 +45,10 @@ def build_of(settings: Any) -> Callable[[Any], Any]:
     name = next((name for name, each in RECIPES.items() if each == text), None)
     if name is None:
         raise ModelError(f"{kind.__name__}: is no recipe of the table; say what builds it")
-    build: Callable[[Any], Any] = _named(BUILDS[name])
+    build: Callable[[Any], Any] = named(BUILDS, name, "recipe")
     return build
 
 
 def build(settings: Any) -> Any:
     """Check the data and put the job of these settings together; see `build_of`."""
     return build_of(settings)(settings)
-
-
-def _named(text: str) -> Any:
-    module, _, attribute = text.partition(":")
-    return getattr(import_module(module), attribute)

@@ -56,8 +56,9 @@ class Digits(Described, Epochs):
 def build(settings: Digits) -> "Job":
     """Put system, data, measure and schedule together."""
     from allsight.data.formats.idx import read_idx
+    from allsight.data.inputs import PictureInputs
     from allsight.data.made.digits import TASKS, DigitSet
-    from allsight.hub import Model, Preprocessing, Spec
+    from allsight.hub import Model, Spec
     from allsight.recipes.common.card import card_of
     from allsight.recipes.common.specs import vocabulary_spec
     from allsight.recipes.common.staged import Stage, StagedJob
@@ -77,7 +78,7 @@ def build(settings: Digits) -> "Job":
     spec = Spec("digit_net", arguments)
     system = spec.build()
     card = card_of(settings, "tags", train.classes, learned, judged)
-    model = Model(system, spec, Preprocessing(distortion.size, multiple=1, fill=(0, 0, 0)), card=card)
+    model = Model(system, spec, PictureInputs(distortion.size, multiple=1, fill=(0, 0, 0)), card=card)
     return StagedJob(
         model=model,
         learner=system,

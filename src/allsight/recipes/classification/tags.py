@@ -8,11 +8,12 @@ from torch import Tensor
 
 from allsight.backbones.pictures.freezing import freeze
 from allsight.data.formats.catalogue import open_dataset, splits
+from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.augment import Augmentation
 from allsight.data.pictures.geometry import Crop, Flip, Scale
 from allsight.data.split import split
 from allsight.errors import TrainingError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Model, Spec
 from allsight.metrics.classification import mean_average_precision, top_k
 from allsight.models.system import System
 from allsight.models.vision import Vision
@@ -110,7 +111,7 @@ def tag_job(
     prepare(system)
     fill = tuple(round(x) for x in system.trunk.mean.tolist())
     card = card_of(settings, "tags", train.tag_classes, train, val)
-    model = Model(system, saved, Preprocessing(settings.longest, fill=fill), card=card)
+    model = Model(system, saved, PictureInputs(settings.longest, fill=fill), card=card)
     window = training_window(train, settings.longest)
     augmentation = Augmentation(window, (Flip(), Scale(0.9, 1.4), Crop()), fill=fill)
     learned = supervision(settings, model, data, augmentation)

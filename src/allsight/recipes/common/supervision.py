@@ -67,7 +67,7 @@ def supervision(settings: FewLabels, model: Model, data: Data, augmentation: Aug
 
 def on_pictures(settings: FewLabels, model: Model, data: Data, augmentation: Augmentation) -> Supervision:
     """Return that of a training on pictures: decoded, augmented and seen anew each time."""
-    longest = round(model.preprocessing.longest * 1.25)
+    longest = round(model.inputs.longest * 1.25)
     pictures = TrainingSet(data.train, longest, augmentation, seed=settings.seed)
     return Supervision(
         learner=model.system,
@@ -104,7 +104,7 @@ def on_features(settings: FewLabels, model: Model, data: Data, augmentation: Aug
     def features(dataset: Dataset, looks: Looks, precision: Literal["float32", "bfloat16"]) -> FeatureSet:
         return FeatureSet(dataset, looks, eyes_of(vision.trunk, learner.wanted, precision), cache)
 
-    plain = PlainLook(model.preprocessing.frame, augmentation.fill)
+    plain = PlainLook(model.inputs.frame, augmentation.fill)
     train = features(data.train, AugmentedLooks(augmentation, settings.views), settings.precision)
     val = features(data.val, plain, "float32")
     notes = tuple(line for each in (train, val) for line in _filled(each))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from allsight.data.pictures.dataset import Dataset
-from allsight.hub import Model
+from allsight.hub import Display, Model
 from allsight.judge.evaluate import Evaluation
 from allsight.metrics.coco import coco_scores, enough
 from allsight.metrics.detection import threshold_at_best_f1, threshold_at_precision
@@ -34,7 +34,7 @@ def object_measure(settings: ObjectSettings, model: Model, learned: Supervision,
 
     def finish(model: Model) -> None:
         once = settings.few and last  # evaluated at the end alone, and so the weights that were kept
-        model.thresholds = shown_from(last[0] if once else learned.judge(learned.learner))
+        model.display = Display(shown_from(last[0] if once else learned.judge(learned.learner)))
 
     return Measure(scores, finish)
 

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import torch
 
 from allsight.backbones.pictures.freezing import freeze
+from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.augment import Augmentation
 from allsight.data.pictures.dataset import Dataset, join
 from allsight.data.pictures.geometry import Affine, Crop, Flip, Part, QuarterTurn, Scale
 from allsight.errors import TrainingError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Model, Spec
 from allsight.models.vision import Vision
 from allsight.recipes.common.card import card_of
 from allsight.recipes.common.data import Data, checked, learned_and_held_out, training_window
@@ -135,9 +136,9 @@ def object_job(
     if settings.freeze_until:
         freeze(system.trunk, settings.freeze_until)
     fill = tuple(round(x) for x in system.trunk.mean.tolist())
-    preprocessing = Preprocessing(settings.longest, fill=fill)
+    inputs = PictureInputs(settings.longest, fill=fill)
     card = card_of(settings, "objects", data.train.object_classes, data.train, data.val)
-    model = Model(system, saved, preprocessing, left_out=variation.left_out, card=card)
+    model = Model(system, saved, inputs, left_out=variation.left_out, card=card)
     window = training_window(data.train, round(settings.longest * settings.crop))
     augmentation = Augmentation(window, _geometry(settings, window), fill=fill)
     usual = supervision(settings, model, data, augmentation)

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from allsight.backbones.pictures.freezing import freeze
 from allsight.data.formats.catalogue import open_dataset, splits
+from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.augment import Augmentation
 from allsight.data.pictures.dataset import Dataset, join
 from allsight.data.pictures.geometry import Crop, Flip, Scale
 from allsight.data.pictures.jitter import jittered
 from allsight.data.split import shots, split
 from allsight.errors import TrainingError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Model, Spec
 from allsight.judge.evaluate import answers
 from allsight.judge.region_scores import RegionTally
 from allsight.losses.cross_entropy import median_frequency_weights, pixel_cross_entropy
@@ -167,7 +168,7 @@ def region_job(settings: RegionSettings, data: Data, *, start: Spec, saved: Spec
     model = Model(
         system,
         saved,
-        Preprocessing(settings.longest, fill=fill),
+        PictureInputs(settings.longest, fill=fill),
         card=card_of(settings, "regions", train.region_classes, train, val),
     )
     window = training_window(train, round(settings.longest * settings.crop))

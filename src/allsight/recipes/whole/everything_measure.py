@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from allsight.data.pictures.dataset import Dataset, Example
-from allsight.hub import Model
+from allsight.hub import Display, Model
 from allsight.judge.evaluate import Evaluation, answers, truth_of
 from allsight.metrics.coco import coco_scores, enough
 from allsight.metrics.panoptic import PanopticCounts
@@ -73,12 +73,11 @@ class Tally:
 
     def describe(self, model: Model) -> None:
         """Tell a model from which score on each class is displayed, of objects and of regions."""
-        model.thresholds = shown_from(self.evaluation)
+        regions: dict[str, float] = {}
         if self.regions.matrix.any():
             sure = self.sure.thresholds(SURE_PRECISION, LEAST_HITS)
-            model.region_thresholds = {
-                name: max(least, LEAST_PROBABILITY) for name, least in zip(self.classes, sure, strict=True)
-            }
+            regions = {name: max(least, LEAST_PROBABILITY) for name, least in zip(self.classes, sure, strict=True)}
+        model.display = Display(shown_from(self.evaluation), regions)
 
 
 def everything_measure(settings: ObjectSettings, model: Model, learned: Supervision, val: Dataset) -> Measure:

@@ -46,9 +46,10 @@ class StillLifes(Described, OnTrunk, FineTuning):
 
 def build(settings: StillLifes) -> "Job":
     """Make the pictures and put the training together."""
+    from allsight.data.inputs import PictureInputs
     from allsight.data.made.still_lifes import SOLIDS, SURFACES, still_lifes
     from allsight.data.pictures.loading import TrainingSet, collate
-    from allsight.hub import Model, Preprocessing
+    from allsight.hub import Model
     from allsight.judge.evaluate import answers
     from allsight.predict import Predictor
     from allsight.recipes.common.card import card_of
@@ -65,7 +66,7 @@ def build(settings: StillLifes) -> "Job":
     start, saved = system_specs("sees_all", settings.trunk, settings.trunk_weights, heads=heads, **names)
     system = start.build()
     card = card_of(settings, "objects", SOLIDS, train, val)
-    model = Model(system, saved, Preprocessing(settings.longest), card=card)
+    model = Model(system, saved, PictureInputs(settings.longest), card=card)
 
     def scores(learner: "torch.nn.Module") -> dict[str, float]:
         pairs = [
