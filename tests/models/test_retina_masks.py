@@ -9,8 +9,8 @@ from allsight.data.still_lifes import still_lifes
 from allsight.models.everyday import everyday
 from allsight.models.instances.retina_masks import LOOKS, jittered_boxes
 from allsight.models.scored_regions import most_probable
-from allsight.models.segmentation.regions import at_pixels
 from allsight.ops.boxes import pairwise_iou
+from allsight.ops.pixels import at_pixels
 from allsight.scene import Frame, Masks, Scene, Vocabulary
 
 SIZE = (96, 128)

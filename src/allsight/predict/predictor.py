@@ -19,7 +19,7 @@ from allsight.models.knowledge import Knowledge
 from allsight.models.vision import Vision
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Frame, Scene
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 DEFAULT_THRESHOLD = 0.3
 

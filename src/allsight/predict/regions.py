@@ -14,7 +14,7 @@ from allsight.metrics.segmentation import BoundaryScores, RegionCounts, region_s
 from allsight.predict.evaluate import Evaluation
 from allsight.predict.scores import Scores
 from allsight.scene import Scene, Vocabulary
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 class RegionTally:

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from allsight.scene.masks import Masks
-from allsight.scene.vocabulary import Vocabulary
+from allsight.scene.vocabulary import IGNORE, Vocabulary
 
 if TYPE_CHECKING:
     from allsight.scene.scene import Scene
 
-IGNORE = 255
 INSTANCE_FIELDS = (
     "boxes",
     "labels",

@@ -11,12 +11,11 @@ from allsight.errors import AnnotationError, reason
 from allsight.scene.codes import label_codes
 from allsight.scene.masks import Masks
 from allsight.scene.trust import Trust
-from allsight.scene.vocabulary import Vocabulary
+from allsight.scene.vocabulary import IGNORE, Vocabulary
 
 if TYPE_CHECKING:
     from allsight.scene.scene import Scene
 
-IGNORE = 255
 LEAST_TAG = 0.01  # a thousand classes of next to nothing would drown the few that say something
 
 
