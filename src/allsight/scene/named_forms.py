@@ -48,23 +48,16 @@ class Tags(Form):
 
     def entries(self, scene: "Scene", value: Tensor) -> dict[str, Any]:
         """Return names and scores of what is not next to nothing."""
-        names = scene.tag_classes.names if scene.tag_classes else tuple(map(str, range(len(value))))
-        likely = [(s, n) for s, n in zip(value.tolist(), names, strict=True) if not s < LEAST_TAG]
-        return {"tags": [{"label": n, "score": finite(s, 4)} for s, n in sorted(likely, reverse=True)]}
+        return {"tags": tags_to_json(value, scene.tag_classes)}
 
     def names(self, value: dict[str, Any]) -> list[str] | None:
         """Return the names of the tags."""
         return _distinct([tag["label"] for tag in value["tags"]]) if "tags" in value else None
 
     def read(self, reading: Reading, dtype: torch.dtype | None) -> Tensor | None:
-        """Return a score for every class, 0 where none is written."""
-        if "tags" not in reading.value:
-            return None
-        classes = reading.classes[self.classes]
-        tags = torch.zeros(len(classes), dtype=dtype)
-        for tag in reading.value["tags"]:
-            tags[classes.index(tag["label"])] = tag["score"]
-        return tags
+        """Return a score for every class."""
+        tags = reading.value.get("tags")
+        return None if tags is None else tags_from_json(tags, reading.classes[self.classes])
 
 
 class Regions(Form):
@@ -166,6 +159,21 @@ def _segment(scene: "Scene", segment: dict[str, Any]) -> dict[str, Any]:
     item = {"label": name_of(scene.region_classes, segment["label"]), "thing": bool(segment.get("thing"))}
     item |= {key: segment[key] for key in ("crowd", "object") if key in segment}
     return item | ({"score": finite(segment["score"], 4)} if "score" in segment else {})
+
+
+def tags_to_json(tags: Tensor, classes: Vocabulary | None) -> list[dict[str, Any]]:
+    """Return labels and scores of tags (C,), the most probable first, without what is next to nothing."""
+    names = classes.names if classes else tuple(map(str, range(len(tags))))
+    likely = [(s, n) for s, n in zip(tags.tolist(), names, strict=True) if not s < LEAST_TAG]
+    return [{"label": n, "score": finite(s, 4)} for s, n in sorted(likely, reverse=True)]
+
+
+def tags_from_json(value: list[dict[str, Any]], classes: Vocabulary) -> Tensor:
+    """Return (C,) float32 of what `tags_to_json` wrote, 0 where nothing is written."""
+    tags = torch.zeros(len(classes))
+    for tag in value:
+        tags[classes.index(tag["label"])] = tag["score"]
+    return tags
 
 
 def _distinct(names: list[str]) -> list[str]:
