@@ -14,7 +14,7 @@ from allsight.knowing.knowledge import Knowledge
 from allsight.models.system import Answering
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Scene
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 class Predictor:
