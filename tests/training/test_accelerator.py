@@ -32,7 +32,9 @@ def test_two_stages_equal_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.M
             out = tmp_path / name / stage
             config = FitConfig(epochs=3, batch_size=8, log_every=1, ema_decay=0.9, evaluate_every=1)
             optimizers = {"all": torch.optim.AdamW(step.parameters(), lr=0.01)}
-            fit(step, optimizers, Points(), config=config, out=out, collate=collate, evaluate=measure)
+            fit(
+                step, optimizers, Points(), config=config, out=out, collate=collate, evaluate=measure, evaluate_on="cpu"
+            )
             found += losses(out)
         assert devices == {"cpu"}
         return toy, found

@@ -99,14 +99,16 @@ def train(out: Path, *, data: Points | None = None, toy: Toy | None = None, resu
 def timeless(out: Path) -> list[dict[str, Any]]:
     """Read a run's log without what is never the same twice."""
     lines = read_log(out / "log.jsonl")
-    return [{k: v for k, v in line.items() if k not in ("seconds", "pictures_per_second")} for line in lines]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "examples_per_second")} for line in lines]
 
 
 def saved(out: Path) -> dict[str, Any]:
     """Read a run's last checkpoint without what is never the same twice."""
     state = torch.load(out / "checkpoints" / "last.pt", weights_only=True)
     position = {k: v for k, v in state["position"].items() if k not in ("seconds", "log_bytes")}
-    return {part: state[part] for part in ("model", "optimizers", "ema")} | {"position": position}
+    return {part: state[part] for part in ("model", "optimizers", "ema", "state") if part in state} | {
+        "position": position
+    }
 
 
 def assert_same_bits(one: Any, other: Any, where: str = "") -> None:

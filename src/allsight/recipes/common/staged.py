@@ -77,5 +77,6 @@ class StagedJob:
             out=folder,
             collate=self.collate,
             evaluate=self.evaluate,
+            evaluate_on="cpu",  # where pictures are decoded and scenes compared
             resume=resume,
         )
