@@ -1,0 +1,1 @@
+"""Trunks for single pictures; one file a family."""
