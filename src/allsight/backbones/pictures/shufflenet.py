@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allsight.backbones.trunk import IMAGENET_MEAN, IMAGENET_STD, Stage, Trunk, initialise, with_weights
@@ -49,7 +50,7 @@ class ShuffleUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to (B, out, H / stride, W / stride)."""
         first, second = x.chunk(2, dim=1) if self.splits else (self.branch1(x), x)
-        return torch.stack([first, self.branch2(second)], dim=2).flatten(1, 2)
+        return F.channel_shuffle(torch.cat([first, self.branch2(second)], dim=1), 2)
 
 
 class ShuffleNetV2(Trunk):
