@@ -20,8 +20,8 @@ class NanoDet(ObjectSettings):
     """A detector of a million parameters (RangiLyu 2021) with generalised focal loss (Li et al. 2020), taught on.
 
     It begins with the published weights, which know COCO's eighty classes: a class of the same name goes on from what
-    is known of it. Such a net has biases in place of batch norms, and assigns places by its own answers. From scratch it
-    has batch norms, and the assign guidance module helps it to begin.
+    is known of it. Such a net has biases in place of batch norms, and assigns places by its own answers. One from
+    scratch has batch norms, and the assign guidance module helps it to begin.
 
     Command: allsight train nanodet DATA --out runs/cells
     Few labels: allsight train nanodet DATA --shots 10 --resamples 5 --out runs/ten

@@ -1,1 +1,1 @@
-"""Trunks for single pictures; one file a family."""
+"""Trunks for pictures."""
