@@ -9,6 +9,7 @@ from allsight.lookup import named
 # name -> "module:dataclass"; the command line is made from it, and so it imports no torch.
 RECIPES = {
     "retinanet": "allsight.recipes.detection.retinanet:RetinaNet",
+    "nanodet": "allsight.recipes.detection.nanodet:NanoDet",
     "faster_rcnn": "allsight.recipes.detection.faster_rcnn:FasterRCNN",
     "mask_rcnn": "allsight.recipes.instances.mask_rcnn:MaskRCNN",
     "watershed": "allsight.recipes.instances.watershed:Watershed",
