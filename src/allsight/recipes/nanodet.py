@@ -35,9 +35,8 @@ class NanoDet(ObjectSettings):
     """With --scratch: torchvision's checkpoint of ShuffleNetV2 1.0x for the trunk to begin with."""
     freeze_until: str = ""
     longest: int = 416
-    learning_rate: float = 1e-3
-    frozen_rate: float = 2e-3
-    trunk_rate: float = 0.3
+    learning_rate: float = 2e-3
+    frozen_rate: float = 5e-3
 
     def read(self) -> "tuple[Dataset, Dataset, list[str]]":
         """Return all that can be learned from, what is judged by, and what the doctor has to say about them."""
