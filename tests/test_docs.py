@@ -30,6 +30,7 @@ SHELL, PYTHON, NOT_RUN = {"sh", "console"}, {"python"}, {"text", "json"}
 # Appended to what the documentation says, so that a training takes seconds.
 SMALL = {
     "retinanet": ["--epochs", "1", "--longest", "96", "--batch-size", "4", "--steps", "3"],
+    "nanodet": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "faster_rcnn": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "mask_rcnn": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "watershed": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],

@@ -16,6 +16,7 @@ SYSTEMS = {
     "mask_rcnn_narrow": "allsight.models.instances.mask_rcnn:mask_rcnn_narrow",
     "watershed_net": "allsight.models.instances.watershed:watershed_net",
     "windows": "allsight.models.detection.windows:windows",
+    "nanodet_plus": "allsight.models.detection.nanodet:nanodet_plus",
     "classifier": "allsight.models.classification.tags:classifier",
     "fpn_regions": "allsight.models.segmentation.fpn:fpn_regions",
     "fpn_regions_narrow": "allsight.models.segmentation.fpn:fpn_regions_narrow",
@@ -39,11 +40,24 @@ TRUNKS = {
         name: f"allsight.backbones.pictures.efficientnet_lite:{name}"
         for name in (f"efficientnet_lite{i}" for i in range(3))
     },
+<<<<<<< ours
+    **{name: f"allsight.backbones.pictures.resnet:{name}" for name in (f"resnet{i}" for i in (18, 34, 50, 101, 152))},
+    **{
+        f"vgg{i}{norm}": f"allsight.backbones.pictures.vgg:vgg{i}{norm}"
+        for i in (11, 13, 16, 19)
+        for norm in ("", "_bn")
+    },
+    "googlenet": "allsight.backbones.pictures.googlenet:googlenet",
+    "shufflenet_v2": "allsight.backbones.pictures.shufflenet:shufflenet_v2",
+    "inception_v3": "allsight.backbones.pictures.inception:inception_v3",
+    **{name: f"allsight.backbones.pictures.contracting:{name}" for name in ("unet_encoder", "vgg_narrow")},
+=======
     **{f"resnet{i}": f"{_PICTURES}.resnet:resnet{i}" for i in (18, 34, 50, 101, 152)},
     **{f"vgg{i}{norm}": f"{_PICTURES}.vgg:vgg{i}{norm}" for i in (11, 13, 16, 19) for norm in ("", "_bn")},
     "googlenet": f"{_PICTURES}.googlenet:googlenet",
     "inception_v3": f"{_PICTURES}.inception:inception_v3",
     **{name: f"{_PICTURES}.contracting:{name}" for name in ("unet_encoder", "vgg_narrow")},
+>>>>>>> theirs
 }
 
 PARTS = {"vocabulary": "allsight.scene:Vocabulary"}

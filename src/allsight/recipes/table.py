@@ -7,6 +7,7 @@ from allsight.errors import ModelError
 
 RECIPES = {
     "retinanet": "allsight.recipes.retinanet:RetinaNet",
+    "nanodet": "allsight.recipes.nanodet:NanoDet",
     "faster_rcnn": "allsight.recipes.faster_rcnn:FasterRCNN",
     "mask_rcnn": "allsight.recipes.mask_rcnn:MaskRCNN",
     "watershed": "allsight.recipes.watershed:Watershed",
