@@ -177,6 +177,7 @@ def _run(
             out=folder,
             collate=job.collate,
             evaluate=job.evaluate,
+            evaluate_on="cpu",  # where pictures are decoded and scenes compared
             resume=resume,
         )
         seconds += result.seconds
