@@ -19,7 +19,7 @@ from allsight.models.vision import Vision
 from allsight.models.whole.everything import Everything
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Frame, Scene
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 DEFAULT_THRESHOLD = 0.3
 

@@ -7,10 +7,10 @@ from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.data.made.still_lifes import still_lifes
 from allsight.data.pictures.loading import Batch
 from allsight.models.instances.retina_masks import LOOKS, jittered_boxes
-from allsight.models.segmentation.region_head import at_pixels
 from allsight.models.segmentation.scored import most_probable
 from allsight.models.whole.everyday import everyday
 from allsight.ops.boxes import pairwise_iou
+from allsight.ops.pixels import at_pixels
 from allsight.scene import Frame, Masks, Scene, Vocabulary
 
 SIZE = (96, 128)

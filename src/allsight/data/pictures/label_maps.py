@@ -13,7 +13,7 @@ from allsight.data.pictures.outlines import draw_outlines
 from allsight.data.pictures.reading import opened
 from allsight.errors import AnnotationError
 from allsight.scene import Scene, Vocabulary
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 UNNAMED = frozenset(("unlabeled", "unlabelled", "void", "ignore", "ignored"))  # classes that mean: not annotated
 MOST_CLASSES = IGNORE  # labels 0 to 254
