@@ -169,8 +169,11 @@ def test_supervision_gets_its_names() -> None:
     scene = example(3)
     arguments = scene.to_supervision()
     assert arguments["xyxy"].shape == (len(scene), 4)
-    assert arguments["mask"].shape == (len(scene), *scene.size)
+    assert arguments["xyxy"].tolist() == scene.boxes.tolist()
+    assert np.array_equal(arguments["mask"], scene.masks.dense().numpy())
     assert arguments["confidence"].dtype == np.float32
+    assert arguments["confidence"].tolist() == scene.scores.tolist()
+    assert arguments["class_id"].tolist() == scene.labels.tolist()
     assert arguments["data"]["class_name"] == scene.names()
     assert arguments["tracker_id"].tolist() == list(range(len(scene)))
     assert Scene((4, 4)).to_supervision()["xyxy"].shape == (0, 4)
