@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from allsight.data.dataset import Dataset
-from allsight.data.voc import read_voc, voc_splits, write_voc
+from allsight.data.voc import read_voc, voc_splits
+from allsight.data.voc_write import write_voc
 from allsight.errors import AnnotationError
 
 from .conftest import save_picture
