@@ -186,8 +186,10 @@ def assemble(
 
 def _half_outlined(table: Table, picture: int, drawn: int, objects: int) -> Problem:
     path = str(table.paths[picture])
-    text = f"{objects - drawn} of {objects} objects of {table.paths[picture].name} have no outline, so the {drawn} outlines"
-    text += " of the others are left out too; all boxes are kept. Outline every object or none"
+    text = (
+        f"{objects - drawn} of {objects} objects of {table.paths[picture].name} have no outline, so the outlines of the"
+    )
+    text += f" other {drawn} are left out too; all boxes are kept. Outline every object or none"
     return Problem("half outlined", table.where[picture] if table.where else path, text, "warning", picture=path)
 
 
