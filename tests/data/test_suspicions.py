@@ -113,7 +113,7 @@ def test_avif_and_heic_are_read_or_said(tmp_path: Path) -> None:
     heic = tmp_path / "b.HEIC"
     heic.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
     assert find_pictures([tmp_path]) == [avif, heic]
-    with pytest.raises(PictureError, match="damaged" if HEIF else r"allsight\[heif\]"):
+    with pytest.raises(PictureError, match="not a picture|damaged" if HEIF else r"allsight\[heif\]"):
         read_picture(heic)
 
 

@@ -12,7 +12,7 @@ import torch
 from allsight.data.assemble import classes_of, measured
 from allsight.data.copying import copy_pictures
 from allsight.data.dataset import Dataset, Example, Problem
-from allsight.data.listing import files_in, folders_in
+from allsight.data.listing import files_in, folders_in, is_residue
 from allsight.data.pictures import PICTURE_SUFFIXES, find_pictures
 from allsight.data.roles import role_of
 from allsight.errors import AnnotationError
@@ -25,6 +25,7 @@ _WORDS = (
     "imagesets gt groundtruth ground_truth depth unlabeled unlabelled",
 )
 NO_CLASSES = frozenset(word for line in _WORDS for word in line.split())
+MOST_LETTERS = 255  # bytes of a name that file systems take
 _NOTES = frozenset((".xml", ".json", ".txt"))
 
 
@@ -111,7 +112,8 @@ def write_folders(dataset: Dataset, root: str | Path) -> None:
             raise AnnotationError(f"{example.path}: is not of exactly one class; a folder per class cannot say that")
         chosen.append(int(tags.argmax()))
     for label, name in enumerate(classes):
-        if "/" in name or "\\" in name or name.startswith("."):
-            raise AnnotationError(f"{root}: the class {name!r} cannot be the name of a folder; rename it")
+        long = len(name.encode()) > MOST_LETTERS
+        if not name.strip() or long or "/" in name or "\\" in name or is_residue(name) or is_no_class(name):
+            raise AnnotationError(f"{root}: the class {name!r} cannot be the name of a folder of a class; rename it")
         members = dataset.subset(i for i, each in enumerate(chosen) if each == label)
         copy_pictures(members, root / dataset.split / name)

@@ -21,6 +21,7 @@ from allsight.data.label_studio import label_studio_splits, read_label_studio
 from allsight.data.labelme import labelme_splits, read_labelme
 from allsight.data.lost import Losses, losses_of
 from allsight.data.mask_folders import mask_splits, read_mask_folders
+from allsight.data.parsing import is_text
 from allsight.data.recognition import recognise
 from allsight.data.regions import read_regions, region_splits, write_regions
 from allsight.data.roles import joined, role_of, settled
@@ -50,6 +51,7 @@ class Format:
 
 
 _NONE: frozenset[str] = frozenset()
+_STRIPPED = ("voc", "instances")  # forms whose lists lose white space around names
 FORMATS: dict[str, Format] = {
     "voc": Format(voc_splits, read_voc, write_voc, frozenset({"boxes", "difficult"})),
     "coco": Format(coco_splits, read_coco, write_coco, frozenset({"boxes", "crowd", "masks", "keypoints", "captions"})),
@@ -169,6 +171,14 @@ def _exchange(new: Path, root: Path, old: Path) -> None:
         raise
 
 
+def _refuse_names(dataset: Dataset, root: Path, format: str) -> None:
+    """Raise an AnnotationError if a class has a name that would not be read back as it is written."""
+    for classes in (dataset.object_classes, dataset.tag_classes, dataset.region_classes):
+        for name in classes or ():
+            if not is_text(name) or (format in _STRIPPED and (not name or name != name.strip())):
+                raise AnnotationError(f"{root}: {format} cannot keep the class name {name!a}; rename the class")
+
+
 def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: str, *, force: bool = False) -> None:
     """Write all splits of a data set with copies of its pictures: the whole folder appears, or nothing.
 
@@ -186,6 +196,8 @@ def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: st
     if write is None:
         raise AnnotationError(f"{root}: {format} can be read but not written; choose another form")
     root = Path(root)
+    for dataset in datasets.values():
+        _refuse_names(dataset, root, format)
     refuse_to_replace(root, force)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)

@@ -85,8 +85,10 @@ def read_picture(source: str | Path | bytes, *, longest: int | None = None) -> T
             image.draft(None, (longest, 1) if image.width >= image.height else (1, longest))
         turn = _TURNS.get(_orientation(image))
         image.load()
-        rgb = _to_rgb(image)
-        array = np.array(rgb.transpose(turn) if turn is not None else rgb)
+        shown = _shown(image)
+        array = np.array(shown.transpose(turn) if turn is not None else shown)
+    if array.ndim == 2:  # grey: three times the same, without a coloured copy in between
+        return torch.from_numpy(array).expand(3, -1, -1).contiguous()
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 
 
@@ -183,13 +185,14 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _TURNS else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _shown(image: Image.Image) -> Image.Image:
+    """Return a picture in RGB, or in grey of 8 bits where it has more."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16"):
-        return _stretched(np.asarray(image), 0.0, 65535.0)
+        return _stretched(image, 0.0, 65535.0)
     if image.mode in ("I", "F"):
-        return _stretched(np.asarray(image))
+        return _stretched(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -198,25 +201,26 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _stretched(
-    values: np.ndarray, low: float | None = None, high: float | None = None, *, rows: int = 256
+    image: Image.Image, low: float | None = None, high: float | None = None, *, rows: int = 256
 ) -> Image.Image:
     """Return numbers from `low` (black; the least by default) to `high` (white; the greatest) as grey.
 
     Some rows at a time: doubles of a whole picture would take eight times its memory.
     """
-    parts = [slice(i, i + rows) for i in range(0, len(values), rows)]
+    tops = range(0, image.height, rows)
 
-    def some(part: slice) -> np.ndarray:
-        return np.nan_to_num(values[part].astype(np.float64))
+    def some(top: int) -> np.ndarray:
+        part = image.crop((0, top, image.width, min(top + rows, image.height)))
+        return np.nan_to_num(np.asarray(part).astype(np.float64))
 
-    low = min(float(some(part).min()) for part in parts) if low is None else low
-    high = max(float(some(part).max()) for part in parts) if high is None else high
+    low = min(float(some(top).min()) for top in tops) if low is None else low
+    high = max(float(some(top).max()) for top in tops) if high is None else high
     spread = high / 2 - low / 2  # half of it: the whole of two huge numbers is infinite
     scale = 127.5 / spread if spread > 0 else 0.0
-    grey = np.empty(values.shape, dtype=np.uint8)
-    for part in parts:
-        grey[part] = ((some(part) / 2 - low / 2) * (2 * scale)).round().clip(0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    grey = np.empty((image.height, image.width), dtype=np.uint8)
+    for top in tops:
+        grey[top : top + rows] = ((some(top) / 2 - low / 2) * (2 * scale)).round().clip(0, 255).astype(np.uint8)
+    return Image.fromarray(grey)
 
 
 def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
