@@ -13,7 +13,7 @@ from allsight.data.arrays import array_splits, read_arrays, write_arrays
 from allsight.data.coco import coco_splits, read_coco
 from allsight.data.coco_write import write_coco
 from allsight.data.cvat import cvat_splits, read_cvat
-from allsight.data.dataset import MISSING_SPLIT, Dataset
+from allsight.data.dataset import MISSING_SPLIT, Dataset, join
 from allsight.data.folders import folder_splits, read_folders, write_folders
 from allsight.data.idx import idx_splits, read_idx
 from allsight.data.instances import instance_splits, read_instances, write_instances
@@ -24,7 +24,7 @@ from allsight.data.mask_folders import mask_splits, read_mask_folders
 from allsight.data.parsing import is_text
 from allsight.data.recognition import recognise
 from allsight.data.regions import read_regions, region_splits, write_regions
-from allsight.data.roles import joined, role_of, settled
+from allsight.data.roles import role_of, settled
 from allsight.data.voc import read_voc, voc_splits
 from allsight.data.voc_write import write_voc
 from allsight.data.yolo import read_yolo, yolo_splits
@@ -95,7 +95,7 @@ def open_dataset(path: str | Path, split: str | None = None, format: str = "auto
     """
     name = _known(path, format)
     if split is None:
-        return joined(open_splits(path, name))
+        return join(list(open_splits(path, name).values()))
     there = splits(path, name)
     matches = [each for each in there if each == split] or [each for each in there if each.startswith(split)]
     if len(matches) > 1 or not matches:  # val may be called valid or validation

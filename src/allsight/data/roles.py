@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from allsight.data.dataset import MISSING_SPLIT, Dataset, Problem
+from allsight.data.dataset import MISSING_SPLIT, Dataset, Problem, join
 from allsight.data.split import split
 from allsight.scene import Vocabulary
 
@@ -88,20 +88,10 @@ def sides(datasets: Mapping[str, Dataset], seed: int, held_out: float = HELD_OUT
     if learned is not None and not chance:
         return Sides(datasets[learned], None, "none")
     # Every picture may learn: what judges is drawn from all of them.
-    whole = joined(datasets)
+    whole = join(list(datasets.values()))
     parts = split(whole, {"train": 1 - held_out, "val": held_out}, seed)
     told = f"{held_out:.0%} of the pictures, drawn with seed {seed}"
     return Sides(parts["train"], parts["val"], told)
-
-
-def joined(datasets: Mapping[str, Dataset]) -> Dataset:
-    """Return the splits of one data set as one."""
-    parts = list(datasets.values())
-    if len(parts) == 1:
-        return parts[0]
-    examples = tuple(example for part in parts for example in part.examples)
-    problems = tuple(dict.fromkeys(problem for part in parts for problem in part.problems))
-    return replace(parts[0], examples=examples, problems=problems, split="")
 
 
 def settled(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
