@@ -1,6 +1,7 @@
 """What the documentation shows is true: commands are run on made data, and Python blocks with them."""
 
 import gzip
+import pkgutil
 import re
 import shlex
 import sys
@@ -228,6 +229,12 @@ def test_page_does_what_it_says(page: Path, request: pytest.FixtureRequest, monk
             program = compile(text, name_of(page), "exec")
             if obstacle(text) is None:
                 exec(program, names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_objects_that_a_page_names_exist(page: Path) -> None:
+    for name in set(re.findall(r"(?:`|:: |~)(allsight(?:\.\w+)+)", page.read_text("utf-8"))):
+        pkgutil.resolve_name(name)
 
 
 def test_pictures_are_small_and_shown() -> None:
