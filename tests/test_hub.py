@@ -120,7 +120,7 @@ def test_damaged_knowledge_says_what_to_do(saved):
         hub.load(folder)
 
 
-SHIPPED = ("cells", "everyday", "nuclei", "street")
+SHIPPED = ("cells", "everyday", "nanodet", "nuclei", "street")
 FIELDS = ("boxes", "labels", "scores", "weak", "tags", "regions", "region_scores", "panoptic")
 
 

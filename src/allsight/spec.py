@@ -14,11 +14,19 @@ class Spec:
 
     Args:
         builder: a name of `allsight.systems`.
-        arguments: keyword arguments: plain JSON values and Specs.
+        arguments: keyword arguments: plain JSON values, Specs, and built parts that the table names, such as a
+            Vocabulary, which become their Specs.
+
+    Raises:
+        TypeError: an argument is a part that the table does not name.
     """
 
     builder: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        plain = {name: Spec.of(v) if _is_part(v) else v for name, v in self.arguments.items()}
+        object.__setattr__(self, "arguments", plain)
 
     def build(self) -> Any:
         """Build it, innermost parts first.
@@ -63,6 +71,11 @@ class Spec:
             value["builder"],
             {k: cls.from_json(v) if isinstance(v, dict) and "builder" in v else v for k, v in arguments.items()},
         )
+
+
+def _is_part(value: Any) -> bool:
+    """Tell whether a value has to be described before it is written."""
+    return is_dataclass(value) and not isinstance(value, Spec)
 
 
 def _name(part: Any) -> str | None:

@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from calling import make_picture
 from tiny_model import CLASSES
 
-from allsight.data.formats.catalogue import open_dataset
+from allsight.cli.convert import Form
+from allsight.data.formats.catalogue import FORMATS, open_dataset
 from allsight.hub import load
 from allsight.predict import Predictor
 
@@ -230,3 +232,7 @@ def test_models_shows_what_a_card_says(call, detector, monkeypatch):
         assert "config.json: is damaged" in result.one_line()
     finally:
         (detector.parent / "broken" / "config.json").unlink()
+
+
+def test_every_form_that_can_be_written_can_be_asked_for() -> None:
+    assert set(get_args(Form)) == {name for name, form in FORMATS.items() if form.write is not None}

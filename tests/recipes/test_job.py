@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 import pytest
@@ -21,7 +22,9 @@ from allsight.recipes.common.ranges import Within
 from allsight.recipes.common.resamples import Resamples, Training
 from allsight.recipes.common.settings import FewLabels, Recipe
 from allsight.recipes.common.specs import system_specs, vocabulary_spec
+from allsight.recipes.common.staged import Stage, StagedJob
 from allsight.recipes.run import train
+from allsight.training import FitConfig, Key, TrainingStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,3 +148,34 @@ def test_ranges_are_checked_whatever_builds(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match=r"--share 2\.0: must be from 0 to 1"):
         train(Bounded(), tmp_path / "run", build=MeansJob)
+
+
+def test_a_staged_job_takes_a_step_of_several_turns(tmp_path: Path) -> None:
+    class Both(TrainingStep):
+        turns = ("up", "down")
+
+        def forward(self, batch: torch.Tensor, turn: str) -> dict[str, torch.Tensor]:
+            part = self.system.weight if turn == "up" else self.system.bias
+            return {"all": -part.sum() if turn == "up" else part.sum()}
+
+    class Ones:
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, key: Key) -> torch.Tensor:
+            return torch.ones(1)
+
+    layer = torch.nn.Linear(1, 1)
+    before = layer.weight.item(), layer.bias.item()
+    optimizers = {"up": torch.optim.SGD([layer.weight], 0.1), "down": torch.optim.SGD([layer.bias], 0.1)}
+    job = StagedJob(
+        model=SimpleNamespace(system=layer, card={}),
+        learner=Both(layer),
+        data=Ones(),
+        collate=None,
+        stages=[Stage("", lambda: (optimizers, FitConfig(epochs=1, batch_size=2)))],
+        evaluate=lambda system: {"same": float(system is layer)},
+    )
+    assert job.run(tmp_path, False, print) == {"same": 1.0}
+    assert layer.weight.item() > before[0]
+    assert layer.bias.item() < before[1]

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from allsight.data.formats.assembly import classes_of
-from allsight.data.formats.listing import files_in
 from allsight.data.formats.parsing import parsed
 from allsight.data.pictures.dataset import Dataset, Example, Problem
+from allsight.data.pictures.listing import files_in
 from allsight.errors import AnnotationError
 from allsight.files import atomic
 from allsight.scene import Scene

@@ -19,10 +19,10 @@ import numpy as np
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
 from allsight.data.formats.entries import Entry
-from allsight.data.formats.listing import files_in, folders_in
 from allsight.data.formats.locations import Finder
 from allsight.data.formats.parsing import read_json
 from allsight.data.pictures.dataset import Dataset, Problem
+from allsight.data.pictures.listing import files_in, folders_in
 from allsight.data.pictures.outlines import drawable
 from allsight.errors import AnnotationError
 from allsight.scene import Vocabulary

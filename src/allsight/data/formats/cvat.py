@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
-from allsight.data.formats.listing import files_in
 from allsight.data.formats.locations import Finder
 from allsight.data.formats.parsing import read_xml
 from allsight.data.formats.rings import Box, around, corners, ellipse, turned
 from allsight.data.pictures.dataset import Dataset, Problem
+from allsight.data.pictures.listing import files_in
 from allsight.data.pictures.outlines import drawable
 from allsight.errors import AnnotationError
 

@@ -11,8 +11,8 @@ import torch
 
 from allsight.data.formats.assembly import classes_of, measured
 from allsight.data.formats.copying import copy_pictures
-from allsight.data.formats.listing import files_in, folders_in, is_residue
 from allsight.data.pictures.dataset import Dataset, Example, Problem
+from allsight.data.pictures.listing import files_in, folders_in, is_residue
 from allsight.data.pictures.reading import PICTURE_SUFFIXES, find_pictures
 from allsight.data.roles import role_of
 from allsight.errors import AnnotationError

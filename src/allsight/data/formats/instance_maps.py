@@ -15,10 +15,10 @@ from PIL import Image
 
 from allsight.data.formats.assembly import classes_of, measured
 from allsight.data.formats.copying import copy_pictures, put_text
-from allsight.data.formats.listing import folders_in
 from allsight.data.formats.parsing import read_lines
 from allsight.data.pictures.dataset import Dataset, Example, Problem
 from allsight.data.pictures.label_maps import wrong_size
+from allsight.data.pictures.listing import folders_in
 from allsight.data.pictures.reading import find_pictures, opened
 from allsight.errors import AnnotationError, OutputError, PictureError
 from allsight.scene import Masks, Scene, Vocabulary

@@ -18,10 +18,10 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
 from allsight.data.formats.entries import Entry
-from allsight.data.formats.listing import files_below, files_in
 from allsight.data.formats.parsing import read_json
 from allsight.data.formats.rings import Box, around, corners, ellipse, ring_of, turned
 from allsight.data.pictures.dataset import Dataset, Problem
+from allsight.data.pictures.listing import files_below, files_in
 from allsight.data.pictures.outlines import drawable
 from allsight.data.pictures.reading import PICTURE_SUFFIXES
 from allsight.errors import AnnotationError

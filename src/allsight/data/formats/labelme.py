@@ -18,11 +18,11 @@ from PIL import Image
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
 from allsight.data.formats.entries import Entry
-from allsight.data.formats.listing import files_below, files_in, folders_in
 from allsight.data.formats.locations import Finder
 from allsight.data.formats.parsing import parsed, read_json
 from allsight.data.formats.rings import Box, around, ellipse, ring_of
 from allsight.data.pictures.dataset import Dataset, Problem
+from allsight.data.pictures.listing import files_below, files_in, folders_in
 from allsight.data.pictures.outlines import drawable
 from allsight.data.pictures.reading import opened
 from allsight.data.roles import role_of

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from allsight.data.formats.listing import files_below
+from allsight.data.pictures.listing import files_below
 from allsight.data.pictures.reading import PICTURE_SUFFIXES
 
 

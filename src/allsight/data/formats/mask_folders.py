@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from allsight.data.formats.assembly import classes_of, measured
-from allsight.data.formats.listing import files_below, files_in, folders_in
 from allsight.data.formats.parsing import read_lines
 from allsight.data.pictures.dataset import Dataset, Example, Problem
 from allsight.data.pictures.label_maps import MOST_CLASSES, Codes, LabelMap, wrong_size
+from allsight.data.pictures.listing import files_below, files_in, folders_in
 from allsight.data.pictures.reading import PICTURE_SUFFIXES, opened, picture_size
 from allsight.data.roles import role_of
 from allsight.errors import AnnotationError, PictureError

@@ -16,12 +16,12 @@ from allsight.data.formats.idx import idx_splits
 from allsight.data.formats.instance_maps import instance_splits
 from allsight.data.formats.label_studio import label_studio_file
 from allsight.data.formats.labelme import labelme_splits
-from allsight.data.formats.listing import files_in, folders_in
 from allsight.data.formats.mask_folders import mask_splits
 from allsight.data.formats.parsing import read_json
 from allsight.data.formats.region_maps import region_splits
 from allsight.data.formats.voc import voc_layout
 from allsight.data.formats.yolo_config import config_of
+from allsight.data.pictures.listing import files_in, folders_in
 from allsight.data.pictures.reading import PICTURE_SUFFIXES
 from allsight.errors import AnnotationError
 

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
 from allsight.data.formats.entries import FLAGS
-from allsight.data.formats.listing import files_below, files_in, folders_in
 from allsight.data.formats.locations import Finder
 from allsight.data.formats.parsing import read_lines, read_xml
 from allsight.data.pictures.dataset import Dataset, Problem
+from allsight.data.pictures.listing import files_below, files_in, folders_in
 from allsight.data.roles import role_of
 from allsight.errors import AnnotationError
 from allsight.scene import Vocabulary

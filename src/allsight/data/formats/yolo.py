@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
-from allsight.data.formats.listing import files_below, files_in
 from allsight.data.formats.locations import Finder
 from allsight.data.formats.parsing import read_lines, read_text
 from allsight.data.formats.yolo_config import CONFIG, MOST_CLASSES, Config, config_of, labels_for
 from allsight.data.formats.yolo_lines import WORDS, Line, layout_of, read_line
 from allsight.data.pictures.dataset import MISSING_SPLIT, Dataset, Problem
+from allsight.data.pictures.listing import files_below, files_in
 from allsight.data.pictures.outlines import drawable
 from allsight.data.pictures.reading import PICTURE_SUFFIXES, find_pictures
 from allsight.errors import AnnotationError, PictureError

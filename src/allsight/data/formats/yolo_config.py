@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from allsight.data.formats.assembly import classes_of
-from allsight.data.formats.listing import files_in, folders_in
 from allsight.data.formats.parsing import read_lines, read_yaml
+from allsight.data.pictures.listing import files_in, folders_in
 from allsight.data.pictures.reading import PICTURE_SUFFIXES
 from allsight.data.roles import role_of
 from allsight.errors import AnnotationError

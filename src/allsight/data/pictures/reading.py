@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from allsight.data.formats.listing import is_residue
+from allsight.data.pictures.listing import is_residue
 from allsight.errors import PictureError, reason
 from allsight.scene import Frame
 

@@ -34,18 +34,19 @@ class StagedJob:
 
     Args:
         model: what is trained, with what travels with its weights.
-        learner: what the loop trains: the model's system, or the part of it that learns.
-        data, collate: what it learns from.
+        learner: what the loop trains: the model's system, the part of it that learns, or a step around either that
+            has several turns or losses of its own.
+        data: what it learns from. collate: see `fit`.
         stages: one after the other, each beginning with the best weights of the one before.
-        evaluate: called with the learner, gives scores, the deciding one first.
+        evaluate: called with the system that learns, gives scores, the deciding one first.
         finish: called with the model once it is trained, for display thresholds and the like.
         notes: lines that the doctor has to say about the data.
     """
 
     model: Model
-    learner: System
+    learner: System | TrainingStep
     data: TrainingData
-    collate: Callable[[list[Any]], Any]
+    collate: Callable[[list[Any]], Any] | None
     stages: Sequence[Stage]
     evaluate: Callable[[Any], Mapping[str, float]]
     finish: Callable[[Model], None] = lambda model: None
@@ -55,7 +56,7 @@ class StagedJob:
         """Train stage by stage; see `Job.run`."""
         for note in self.notes if leads() else ():
             say(note)
-        step = TrainingStep(self.learner)
+        step = self.learner if isinstance(self.learner, TrainingStep) else TrainingStep(self.learner)
         results = [self._fit(step, stage, out / stage.name, resume) for stage in self.stages]
         if leads():
             self.model.system.eval()
