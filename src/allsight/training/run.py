@@ -80,6 +80,7 @@ class Run:
         collate: Callable[[list], Any] | None,
         evaluation: Evaluation | None,
         state: Mapping[str, Stateful],
+        identity: str = "",
     ) -> None:
         turns = pair(step.turns, optimizers)
         accelerator = self.accelerator = join()
@@ -109,6 +110,7 @@ class Run:
             checkpoint_seconds=config.checkpoint_seconds,
             tensorboard=config.tensorboard,
             leads=accelerator.is_main_process,
+            identity=identity,
         )
 
     @property
@@ -231,7 +233,7 @@ class Run:
         self.accelerator.wait_for_everyone()
         at, files = self.at, self.record.files
         if at.scores:
-            load_weights(self.step, files.load(files.best)["model"], files.best)
+            load_weights(self.step, self.record.load(files.best)["model"], files.best)
         elif self.ema:
             self.ema.copy_into_module()
         self.step.cpu()

@@ -1,7 +1,5 @@
 """One door to all forms of annotation: `open_dataset` looks at a path and picks the reader."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +9,14 @@ from allsight.data.formats.coco import coco_splits, read_coco, write_coco
 from allsight.data.formats.folders import folder_splits, read_folders, write_folders
 from allsight.data.formats.idx import idx_splits, read_idx
 from allsight.data.formats.instance_maps import instance_splits, read_instances, write_instances
+from allsight.data.formats.names import refuse_names
 from allsight.data.formats.region_maps import read_regions, region_splits, write_regions
 from allsight.data.formats.voc import read_voc, voc_splits, write_voc
 from allsight.data.formats.yolo import read_yolo, write_yolo, yolo_splits
 from allsight.data.pictures.dataset import Dataset, join
 from allsight.errors import AnnotationError, OutputError
-from allsight.files import refuse_to_overwrite
+from allsight.files import clear_leavings, refuse_to_overwrite, settle, together
+from allsight.files.lock import LOCK
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def detect_format(path: str | Path) -> str:
     Raises:
         AnnotationError: nothing is there, or nothing that any reader knows.
     """
+    settle(path)
     if not Path(path).exists():
         raise AnnotationError(f"{path}: does not exist; check the path")
     for name, form in FORMATS.items():
@@ -122,25 +123,18 @@ def lost_fields(dataset: Dataset, format: str) -> list[str]:
 def refuse_to_replace(root: str | Path, force: bool) -> None:
     """Raise an OutputError if something stands at `root`, but with `force` a data set or an empty folder."""
     root = Path(root)
+    if root.is_dir():
+        settle(root)
+        clear_leavings(root)
+        if all(path.name == LOCK for path in root.iterdir()):
+            return
     refuse_to_overwrite(root, force)
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+    if not root.exists():
         return
     try:
         detect_format(root)
     except AnnotationError as error:
         raise OutputError(f"{root}: is no data set, so not even --force replaces it; remove it first") from error
-
-
-def _exchange(new: Path, root: Path, old: Path) -> None:
-    """Put a folder in the place of another one, which is kept as `old`; stopped half way, all is as it was."""
-    try:
-        if root.exists():
-            os.replace(root, old)
-        os.replace(new, root)
-    except BaseException:
-        if old.exists() and not root.exists():
-            os.replace(old, root)
-        raise
 
 
 def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: str, *, force: bool = False) -> None:
@@ -161,16 +155,7 @@ def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: st
         raise AnnotationError(f"{root}: {format} can be read but not written; choose another form")
     root = Path(root)
     refuse_to_replace(root, force)
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as temporary:
-            new, old = Path(temporary, "new"), Path(temporary, "old")
-            new.mkdir()
-            for split, dataset in datasets.items():
-                try:
-                    write(replace(dataset, split=split), new)
-                except OutputError as error:  # nobody knows the temporary folder
-                    raise OutputError(str(error).replace(str(new), str(root))) from error
-            _exchange(new, root, old)
-    except OSError as error:
-        raise OutputError(f"{root}: cannot be written ({error.strerror or error}); nothing was left there") from error
+    refuse_names(datasets.values(), format)
+    with together(root, None) as temporary:
+        for split, dataset in datasets.items():
+            write(replace(dataset, split=split), temporary)
