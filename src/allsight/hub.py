@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from allsight.data.inputs import PictureInputs
-from allsight.errors import AllsightError, ModelError, OutputError, WeightsError, reason
-from allsight.files import write_json, write_text
+from allsight.errors import AllsightError, ModelError, WeightsError, reason
+from allsight.files import settle, together, write_json, write_text
 from allsight.knowing.knowledge import Knowledge
 from allsight.models.system import System
 from allsight.spec import Spec
@@ -21,7 +21,7 @@ from allsight.weights.files import load_state, read_state, write_state
 from allsight.weights.find import find
 
 FORMAT = 2
-CONFIG, STATE, CARD, KNOWLEDGE = "config.json", "model.safetensors", "README.md", "knowledge.safetensors"
+FILES = CONFIG, STATE, CARD, KNOWLEDGE = "config.json", "model.safetensors", "README.md", "knowledge.safetensors"
 RUN_MODEL = "model"  # the folder of the model inside the folder of its training
 DEFAULT_THRESHOLD = 0.3
 # What config.json has besides its format, and as what.
@@ -94,11 +94,12 @@ class Model:
         Raises:
             OutputError: the folder cannot be written.
         """
-        folder, _ = Path(folder), self._config()  # what cannot be described is not begun to be written
-        _remove(folder / KNOWLEDGE)  # an older model's, if this one has none
+        config = self._config()  # what cannot be described is not begun to be written
         state = {k: v for k, v in self.system.state_dict().items() if not k.startswith(self.left_out or ("\0",))}
-        write_state(folder / STATE, state, half=half)
-        return self.describe(folder)
+        with together(folder, FILES, last=CONFIG) as temporary:
+            write_state(temporary / STATE, state, half=half)
+            self._describe(temporary, config)
+        return Path(folder)
 
     def describe(self, folder: str | Path) -> Path:
         """Write what `save` writes, but for the weights: for a model that stands in the folder and has been told more.
@@ -106,12 +107,16 @@ class Model:
         Raises:
             OutputError: the folder cannot be written.
         """
-        folder = Path(folder)
+        config = self._config()
+        with together(folder, [name for name in FILES if name != STATE], last=CONFIG) as temporary:
+            self._describe(temporary, config)
+        return Path(folder)
+
+    def _describe(self, folder: Path, config: dict[str, Any]) -> None:
         if self.knowledge is not None:
             self.knowledge.write(folder / KNOWLEDGE)
-        write_json(folder / CONFIG, self._config())
+        write_json(folder / CONFIG, config)
         write_text(folder / CARD, card_text(self))
-        return folder
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -134,14 +139,16 @@ def read_config(name: str | Path) -> tuple[Path, dict[str, Any]]:
         WeightsError: there is no such model, or its config.json is not one.
     """
     folder = find(name)
+    for place in (folder / RUN_MODEL, folder):
+        settle(place)
     folder = folder / RUN_MODEL if (folder / RUN_MODEL / CONFIG).is_file() else folder
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); give a folder with {CONFIG}") from error
-    except ValueError as error:
-        raise WeightsError(f"{path}: is not JSON ({error}); write the model again") from error
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: is not JSON ({reason(error)}); write the model again") from error
     if not isinstance(config, dict) or config.get("format") not in (1, FORMAT):
         raise WeightsError(f"{path}: is not the configuration of a model of format 1 or {FORMAT}")
     config = _of_today(config) if config["format"] == 1 else config
@@ -188,7 +195,7 @@ def load(name: str | Path) -> Model:
             raise ValueError(f"{spec.builder!r} builds no system")
     except AllsightError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # arguments of all kinds reach builders of all kinds, and torch below them
         raise WeightsError(f"{folder / CONFIG}: does not describe a model ({reason(error)})") from error
     left_out = tuple(config["left_out"])
     load_state(system, read_state(folder / STATE), source=str(folder / STATE), allow_missing=left_out)
@@ -196,13 +203,6 @@ def load(name: str | Path) -> Model:
     knowledge = Knowledge.read(path, system) if path.exists() else None
     name = folder.parent.name if folder.name == RUN_MODEL else folder.name
     return Model(system.eval(), spec, prepared, display, left_out, config["card"], name, knowledge)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be removed ({error.strerror}); check the permissions") from error
 
 
 def card_text(model: Model) -> str:

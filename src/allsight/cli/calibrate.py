@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from allsight.cli.evaluate import held_out
 from allsight.cli.terminal import note, number, progress, show, table
-from allsight.errors import AnnotationError
+from allsight.errors import AnnotationError, OutputError
 from allsight.files import refuse_to_overwrite
 
 # Torch is imported inside the functions: help must not wait for it.
@@ -34,7 +34,7 @@ def calibrate(
         model: Name of a shipped model, or a folder with a model or a training run.
         data: A data set in any form that `allsight check` reads, with the train split that the model learned from.
         split: The split that it did not learn from.
-        out: Write a copy of the model there and leave the model as it is.
+        out: Write a copy of the model there and leave the model as it is; needed for a shipped or fetched model.
         force: Replace an earlier calibration, or the model that stands in --out.
 
     Returns:
@@ -43,8 +43,11 @@ def calibrate(
     from allsight.hub import CONFIG, KNOWLEDGE, read_config
     from allsight.judge import calibrate as work
     from allsight.predict import load
+    from allsight.weights.find import is_shared
 
     folder, _ = read_config(model)
+    if out is None and is_shared(folder):
+        raise OutputError(f"{model}: is not yours to change; give --out FOLDER for a copy with the calibration")
     refuse_to_overwrite(folder / KNOWLEDGE if out is None else out / CONFIG, force)
     train, judged = _parts(data, split)
     predictor = load(model)

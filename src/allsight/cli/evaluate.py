@@ -1,5 +1,6 @@
 """`allsight eval`: score a model, by what its inputs are."""
 
+from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -8,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from allsight.cli.terminal import note, number, only_json, progress, refuse_result, show, table, write_result
 from allsight.errors import AnnotationError, ModelError
+from allsight.files import locked
 from allsight.lookup import named
 
 # Torch is imported inside the functions: help must not wait for it.
@@ -46,7 +48,7 @@ def evaluate(
         The exit code.
     """
     refuse_result(json, force)
-    with only_json(json == "-") as stdout:
+    with only_json(json == "-") as stdout, locked(out) if out is not None else nullcontext():
         from allsight.predict import load
 
         predictor = load(model, precision="float32")

@@ -7,14 +7,18 @@ input or wrong usage, nothing was done; 130 stopped by Ctrl-C; 141 the reader of
 import difflib
 import io
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import allsight
 from allsight.errors import AllsightError, ModelError
 from allsight.lookup import named
+from allsight.text import visible
 
 # Text, and modules that import torch only inside their functions: help must not wait a second for torch.
 COMMANDS = {
@@ -38,7 +42,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words behind `allsight`; those of the process by default.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    with _interrupt(alone=argv is None) as asked:
+        return _guarded(list(sys.argv[1:] if argv is None else argv), asked)
+
+
+@contextmanager
+def _interrupt(alone: bool) -> Iterator[list[int]]:
+    """Note whether Ctrl-C was pressed while inside: a library that is just being imported may make anything of it.
+
+    Args:
+        alone: nothing but the command runs in this process, which ends with it: then also its end is quiet.
+    """
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN if alone else before)
+
+
+def _guarded(words: list[str], asked: list[int]) -> int:
+    """Run one command; what goes wrong becomes one line and an exit code."""
     # A stream that was closed before we began is none: what goes there is wanted by nobody.
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -55,8 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # tyro's, after help or wrong usage
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
-        print("allsight: stopped", file=sys.stderr)
-        return 130
+        return _stopped()
     except BrokenPipeError:
         _let_go_of_stdout()
         return 141
@@ -64,7 +95,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _let_go_of_stdout()
         where = f"{error.filename}: " if error.filename else ""
         return _failed(f"{where}{error.strerror or error}; check path, permissions and disk")
+    except Exception:
+        if asked:
+            return _stopped()
+        raise
     return code
+
+
+def _stopped() -> int:
+    print("allsight: stopped", file=sys.stderr)
+    return 130
 
 
 def _run(words: list[str]) -> int:
@@ -115,7 +155,7 @@ def _help() -> str:
 
 
 def _failed(message: str) -> int:
-    print(f"allsight: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"allsight: error: {visible(' '.join(message.split()))}", file=sys.stderr)
     return 2
 
 

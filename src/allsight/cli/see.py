@@ -1,6 +1,8 @@
 """`allsight see`: look at pictures."""
 
+import os
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -12,7 +14,7 @@ from allsight.cli.summary import Summary
 from allsight.cli.targets import drawn_names, pictures_of, refuse_to_lose, samples
 from allsight.cli.terminal import note, only_json, progress, show
 from allsight.errors import ModelError, OutputError, PictureError
-from allsight.files import atomic, refuse_to_overwrite
+from allsight.files import atomic, locked, refuse_to_overwrite
 
 # Torch is imported inside the functions: `allsight see --help` must not wait for it.
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 FOLDER = "seen"
 QUALITY = 90
 LONGEST_JPEG = 65_535
+LONGEST_NAME = 255  # bytes of a file's name on most disks
 
 
 def see(
@@ -73,9 +76,9 @@ def see(
     pictures = [*(samples() if sample else []), *pictures_of(paths, folder)]
     file = None if json == "-" else Path(json or folder / "seen.json")
     draw = not no_draw and (file is not None or out is not None)
-    targets = _targets(pictures, folder if draw else None, file, force)
-
-    with only_json(json == "-") as stdout:
+    written = folder if draw or (file is not None and json is None) else None
+    with only_json(json == "-") as stdout, locked(written) if written else nullcontext():
+        targets = _targets(pictures, folder if draw else None, file, force)
         from allsight.predict import load
 
         asked: dict[str, Any] = {"threshold": threshold, "runtime": runtime, "abstain": abstain, "shown_only": True}
@@ -141,6 +144,8 @@ def _draw(drawn: dict[Path, Path], path: Path, picture: "Tensor", scene: "Scene"
 
     from allsight.draw import draw
 
+    if len(os.fsencode(drawn[path].name)) > LONGEST_NAME:
+        raise PictureError(f"{path}: its name is too long for that of an annotated copy; rename it")
     if max(scene.size) > LONGEST_JPEG:
         raise PictureError(f"{path}: is longer than a JPEG can be ({LONGEST_JPEG:,} pixels); look at it with --no-draw")
     image = Image.fromarray(draw(picture, scene).permute(1, 2, 0).numpy())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from allsight.files import refuse_to_overwrite, write_text
+from allsight.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 def note(text: str) -> None:
     """Say something to a person that is no result."""
-    print(f"allsight: {text}", file=sys.stderr, flush=True)
+    print(f"allsight: {visible(text)}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -102,11 +103,22 @@ def show(*things: "RenderableType") -> None:
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
     with console.capture() as text:  # written by us: where the reader has gone, rich would exit with a code of its own
-        for i, thing in enumerate(things):
+        for i, thing in enumerate(map(_seen, things)):
             if i and not (isinstance(thing, str) and isinstance(things[i - 1], str)):
                 console.print()
             console.print(thing, soft_wrap=isinstance(thing, str))
     sys.stdout.write(text.get())
+
+
+def _seen(thing: "RenderableType") -> "RenderableType":
+    """Return text, and the cells of a table, with what would command the terminal made visible."""
+    from rich.table import Table
+
+    if isinstance(thing, str):
+        return visible(thing, keep="\n")
+    for column in thing.columns if isinstance(thing, Table) else ():
+        column._cells = [visible(cell) if isinstance(cell, str) else cell for cell in column._cells]
+    return thing
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -3,15 +3,18 @@
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from allsight.data.feature_uses import Uses
 from allsight.errors import TrainingError
-from allsight.files import atomic
+from allsight.files import atomic, clear_leavings
 
 _SUM = "crc32"
 
@@ -21,13 +24,13 @@ class FeatureCache:
 
     Args:
         folder: where the files lie; several runs may share it.
-        limit: bytes of all files together; those longest unused make room for new ones, but never those that were asked
-            for or written through this object.
+        limit: bytes of all files together; those longest unused make room for new ones, but never those that a living
+            process has asked for or written.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
-        self.used: set[Path] = set()
+        self._uses = Uses(folder)
 
     def path(self, key: str) -> Path:
         """Return the file of a key, a hash in hexadecimal digits."""
@@ -36,17 +39,17 @@ class FeatureCache:
     def intact(self, key: str) -> bool | None:
         """Tell whether the tensors of a key are here as they were written; None if there is no such file."""
         path = self.path(key)
-        self.used.add(path)
+        self._uses.add(key)
         try:
             content = path.read_bytes()
             os.utime(path)
-            start = 8 + int.from_bytes(content[:8], "little")
-            said = json.loads(content[8:start])["__metadata__"][_SUM]
+            header, data = _parts(content)
+            said = header.pop("__metadata__")[_SUM]
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return False
-        return said == _checksum(content, start)
+        return bool(said == _checksum(header, data))
 
     def write(self, key: str, tensors: Mapping[str, Tensor]) -> int:
         """Keep tensors, and return how many bytes they take.
@@ -55,11 +58,10 @@ class FeatureCache:
             OutputError: they cannot be written, for a full disk say.
         """
         held = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        bare = safetensors.torch.save(held)
-        content = safetensors.torch.save(held, {_SUM: _checksum(bare, 8 + int.from_bytes(bare[:8], "little"))})
+        content = safetensors.torch.save(held, {_SUM: _checksum(*_parts(safetensors.torch.save(held)))})
+        self._uses.add(key)
         with atomic(self.path(key)) as temporary:
             temporary.write_bytes(content)
-        self.used.add(self.path(key))
         return len(content)
 
     def read(self, key: str, names: Sequence[str]) -> list[Tensor]:
@@ -84,21 +86,39 @@ class FeatureCache:
         Raises:
             TrainingError: what is in use and what will be written is more than the limit; nothing is removed then.
         """
-        found = sorted((s.st_mtime, s.st_size, p) for p in self.folder.glob("*/*.safetensors") for s in [p.stat()])
-        least = sum(size for _, size, path in found if path in self.used) + needed
+        for folder in self.folder.glob("??"):
+            clear_leavings(folder)
+        found = sorted(self._files())
+        used = self._uses.of_all()
+        least = sum(size for _, size, path in found if path.stem in used) + needed
         if least > self.limit:
             raise TrainingError(
-                f"{self.folder}: the features of this training need {least / 2**30:.2g} GiB and may take "
-                f"{self.limit / 2**30:.2g}; raise --cache-gib, or take fewer --views or a smaller --longest"
+                f"{self.folder}: the features of this training need {least / 2**30:.2g} GiB, with what other "
+                f"runs use, and may take {self.limit / 2**30:.2g}; raise --cache-gib, "
+                "or take fewer --views or a smaller --longest"
             )
         excess = sum(size for _, size, _ in found) + needed - self.limit
         for _, size, path in found:
             if excess <= 0:
                 break
-            if path not in self.used:
+            if path.stem not in used:
                 path.unlink(missing_ok=True)
                 excess -= size
 
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """Give time, size and place of every file that is still there when it is looked at."""
+        for path in self.folder.glob("??/*.safetensors"):
+            with suppress(FileNotFoundError):  # another run has just made room
+                about = path.stat()
+                yield about.st_mtime, about.st_size, path
 
-def _checksum(content: bytes, start: int) -> str:
-    return f"{zlib.crc32(memoryview(content)[start:]):08x}"
+
+def _parts(content: bytes) -> tuple[dict[str, Any], memoryview]:
+    """Return what a safetensors file says of its tensors, and their bytes."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:start]), memoryview(content)[start:]
+
+
+def _checksum(header: Mapping[str, Any], data: memoryview) -> str:
+    """Of the bytes and of what they mean: a damaged header would give other tensors."""
+    return f"{zlib.crc32(data, zlib.crc32(json.dumps(header, sort_keys=True).encode())):08x}"

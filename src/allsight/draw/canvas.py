@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from allsight.draw.palette import DARK, LIGHT, Colour, ink_on
+from allsight.text import visible
 
 Rectangle = tuple[float, float, float, float]
 
@@ -23,7 +24,7 @@ def font(size: int) -> Any:
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: int) -> float:
     """Return how many pixels a line of text takes."""
-    return float(font(size).getlength(text))
+    return float(font(size).getlength(visible(text)))
 
 
 def interleaved(picture: Tensor) -> NDArray[np.uint8]:
@@ -148,7 +149,7 @@ class Canvas:
         x1, y1, x2, y2 = (round(c) for c in place)
         self.pen.rectangle((x1, y1, x2 - 1, y2 - 1), fill=colour)
         middle = (x1 + self.padding, (y1 + y2) / 2)
-        self.pen.text(middle, text, fill=ink_on(colour), font=font(self.letters), anchor="lm")
+        self.pen.text(middle, visible(text), fill=ink_on(colour), font=font(self.letters), anchor="lm")
         self._taken = np.concatenate([self._taken, np.array([place])])
 
     def dot(self, x: float, y: float, colour: Colour, *, hollow: bool = False) -> None:
@@ -189,5 +190,5 @@ def footer(picture: Tensor, entries: list[tuple[str, Colour | None]]) -> Tensor:
         if colour:
             pen.rectangle((left, middle - letters / 2, left + letters - 1, middle + letters / 2 - 1), fill=colour)
             left += letters + gap
-        pen.text((left, middle), text, fill=LIGHT, font=font(letters), anchor="lm")
+        pen.text((left, middle), visible(text), fill=LIGHT, font=font(letters), anchor="lm")
     return torch.cat([picture, planar(np.asarray(strip))], dim=1)

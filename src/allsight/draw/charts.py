@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allsight.draw.palette import PALETTE, ink_on, to_hex
+from allsight.text import visible
 
 _INK, _FAINT, _REFERENCE = "#24272c", "#d9dbe0", "#9a9ea6"
 _STYLE = (
@@ -183,7 +184,7 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", turn: int = 0
     extra = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ""
     extra += f' class="{css}"' if css else ""
     extra += f' style="fill:{fill}"' if fill else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{escape(visible(text))}</text>'
 
 
 def _svg(width: float, height: float, parts: list[str]) -> str:

@@ -12,13 +12,16 @@ from torch import Tensor
 
 from allsight.draw import beside, contact_sheet
 from allsight.draw.charts import Line, confusion_chart, line_chart
-from allsight.files import atomic, refuse_to_overwrite, write_json, write_text
+from allsight.files import atomic, refuse_to_overwrite, settle, together, write_json, write_text
 from allsight.judge.evaluate import Evaluation
 from allsight.judge.reliance import RELIABILITY_WORDS, RISK_WORDS, Reliance, reliability_chart, risk_chart
 from allsight.judge.scores import Scores
 from allsight.scene import Scene
+from allsight.text import visible
 
 PAGE, FIGURES = "report.html", "scores.json"
+# All that a report may consist of: what this one has not, an older one had.
+FILES = (PAGE, FIGURES, "curves.svg", "confusion.svg", "reliability.svg", "risk.svg", "worst.jpg")
 WORST = 12
 MOST_CLASSES = 40  # in a chart: more rows than that cannot be read
 MOST_CURVES = 7
@@ -35,6 +38,7 @@ p.note { color: #555; }
 
 def refuse_report(folder: Path, force: bool) -> None:
     """Raise an OutputError before any work if a report stands in a folder and may not be replaced."""
+    settle(folder)
     for name in (PAGE, FIGURES):
         refuse_to_overwrite(folder / name, force)
 
@@ -62,6 +66,15 @@ def write_report(
     Raises:
         OutputError: the folder cannot be written.
     """
+    with together(folder, FILES, last=PAGE) as temporary:
+        _write_files(evaluation, scores, shown, temporary, model, data)
+    return folder / PAGE
+
+
+def _write_files(
+    evaluation: Evaluation, scores: Scores, shown: Callable[[Scene], Scene], folder: Path, model: str, data: str
+) -> None:
+    """Write the files of a report; see `write_report`."""
     parts = [_head(f"{model} on {data}"), _intro(evaluation, scores)]
     parts += ["<h2>Scores</h2>", _table(("score", "value"), [(k, _number(v)) for k, v in scores.summary.items()])]
     parts += ["<h2>Classes</h2>", _class_table(scores)]
@@ -81,7 +94,6 @@ def write_report(
         parts.append(_figure("worst.jpg", "The worst pictures", _WORST_WORDS[scores.task]))
     write_json(folder / FIGURES, as_json(evaluation, scores, model=model, data=data))
     write_text(folder / PAGE, "\n".join([*parts, "</body></html>\n"]))
-    return folder / PAGE
 
 
 def as_json(evaluation: Evaluation, scores: Scores, *, model: str, data: str) -> dict[str, Any]:
@@ -218,7 +230,7 @@ def _reliance(reliance: Reliance, task: str, folder: Path) -> list[str]:
 
 
 def _head(title: str) -> str:
-    text = escape(title)
+    text = escape(visible(title))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{text}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{text}</h1>"
@@ -231,7 +243,7 @@ def _figure(file: str, title: str, words: str) -> str:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{escape(visible(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
 
 

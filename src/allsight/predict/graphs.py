@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import allsight
 from allsight.errors import AllsightError, ModelError, reason
-from allsight.files import atomic, write_text
+from allsight.files import atomic, together, write_text
 from allsight.hub import Model
 from allsight.models.system import System
 from allsight.weights.fetch import cache_folder
@@ -146,9 +146,10 @@ def write_openvino(model: Model, path: Path, size: tuple[int, int] | None = None
         converted = openvino.convert_model(graph)
         converted.set_rt_info(json.dumps(description(model), ensure_ascii=False), "allsight")
         openvino.save_model(converted, made, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):  # the graph last: where it stands, its weights do
-            with atomic(path.with_suffix(suffix)) as temporary:
-                shutil.copyfile(made.with_suffix(suffix), temporary)
+        names = {suffix: path.with_suffix(suffix).name for suffix in (".bin", ".xml")}
+        with together(path.parent, list(names.values()), last=names[".xml"]) as temporary:
+            for suffix, name in names.items():
+                shutil.copyfile(made.with_suffix(suffix), temporary / name)
 
 
 def description(model: Model) -> dict[str, Any]:

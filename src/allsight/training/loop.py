@@ -29,6 +29,7 @@ def fit(
     best: Best = "highest",
     state: Mapping[str, Stateful] = MappingProxyType({}),
     resume: bool = False,
+    identity: str = "",
 ) -> FitResult:
     """Train, and leave the best weights in the step.
 
@@ -52,6 +53,8 @@ def fit(
         state: by name, what else the step moves: a queue, a replay, a pool. Saved and taken up again with the weights;
             it says by itself on which device it belongs.
         resume: go on from the checkpoint in `out`, if there is one.
+        identity: what tells this run from others (settings, data, classes), which its checkpoints carry: those of
+            another are not gone on from.
 
     Returns:
         the score and how it was come by.
@@ -64,7 +67,7 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
     """
     evaluation = None if evaluate is None else Evaluation(evaluate, best, evaluate_on)
-    run = Run(step, optimizers, data, config, Path(out), collate, evaluation, state)
+    run = Run(step, optimizers, data, config, Path(out), collate, evaluation, state, identity)
     record = run.record
     record.begin(resume, run.restore)
     with record.kept(run.contents):

@@ -48,6 +48,7 @@ class Record(Generic[At]):
         checkpoint_seconds: least time between checkpoints.
         tensorboard: write its events too.
         leads: whether this process writes, of several that train together.
+        identity: of the run, which its checkpoints carry; "" where nothing is known of it.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Record(Generic[At]):
         checkpoint_seconds: float = 60.0,
         tensorboard: bool = False,
         leads: bool = True,
+        identity: str = "",
     ) -> None:
+        self.identity = identity
         self.out, self.at, self.total, self.leads = out, at, total, leads
         self.checkpoint_seconds, self.tensorboard = checkpoint_seconds, tensorboard
         self.files, self.interrupt = Checkpoints(out / "checkpoints"), Interrupt(leads)
@@ -82,7 +85,7 @@ class Record(Generic[At]):
             return
         if not resume:
             raise OutputError(f"{self.out}: already holds a training; resume it, or choose another folder")
-        state = self.files.load(path)
+        state = self.load(path)
         try:
             restore(state)
             self.at = type(self.at)(**state["position"])
@@ -91,6 +94,17 @@ class Record(Generic[At]):
                 f"{path}: belongs to another way of training ({reason(error)}); choose another folder"
             ) from error
         self.begun, self.lap_step = time.monotonic() - self.at.seconds, self.at.step
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Read one of this run's two checkpoints.
+
+        Raises:
+            WeightsError: it cannot be read, or another run wrote it.
+        """
+        state = self.files.load(path)
+        if self.identity and state.get("identity", self.identity) != self.identity:
+            raise WeightsError(f"{path}: is of another run than this one; start anew with --force")
+        return state
 
     def refuse_changes(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise a WeightsError that names what a checkpoint's settings were, where they were others.
@@ -163,10 +177,11 @@ class Record(Generic[At]):
         state = contents()
         if self.leads:
             self.at.log_bytes, self.at.seconds = self.log.size, self.seconds
-            self.files.save(self.files.last, state | {"position": vars(self.at)})
+            position = {"position": vars(self.at), "identity": self.identity}
+            self.files.save(self.files.last, state | position)
         self.saved = time.monotonic()
 
     def save_best(self, contents: dict[str, Any]) -> None:
         """Save the weights that scored best."""
         if self.leads:
-            self.files.save(self.files.best, contents)
+            self.files.save(self.files.best, contents | {"identity": self.identity})

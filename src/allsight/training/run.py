@@ -81,6 +81,7 @@ class Run:
         collate: Callable[[list], Any] | None,
         evaluation: Evaluation | None,
         state: Mapping[str, Stateful],
+        identity: str = "",
     ) -> None:
         turns = pair(step.turns, optimizers)
         accelerator = self.accelerator = join()
@@ -110,6 +111,7 @@ class Run:
             checkpoint_seconds=config.checkpoint_seconds,
             tensorboard=config.tensorboard,
             leads=accelerator.is_main_process,
+            identity=identity,
         )
 
     @property
@@ -223,7 +225,7 @@ class Run:
         self.accelerator.wait_for_everyone()
         at, files = self.at, self.record.files
         if at.scores:
-            load_weights(self.step, files.load(files.best)["model"], files.best)
+            load_weights(self.step, self.record.load(files.best)["model"], files.best)
         elif self.ema:
             self.ema.copy_into_module()
         self.step.cpu()

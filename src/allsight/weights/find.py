@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from allsight.errors import WeightsError
-from allsight.weights.fetch import fetch, is_address
+from allsight.weights.fetch import cache_folder, fetch, is_address
 
 _OWN = Path(__file__).parent
 
@@ -47,6 +47,12 @@ def find(name: str | Path, sha: str | None = None) -> Path:
 def _holds_weights(path: Path) -> bool:
     """Tell whether a path is a file, a model's folder or the folder of a training."""
     return path.is_file() or any((path / config).is_file() for config in ("config.json", "model/config.json"))
+
+
+def is_shared(folder: Path) -> bool:
+    """Tell whether a model's folder is this package's own, or lies in the cache, where its hash vouches for it."""
+    place = folder.resolve()
+    return any(place.is_relative_to(each.resolve()) for each in (_OWN, cache_folder()))
 
 
 def available() -> list[str]:

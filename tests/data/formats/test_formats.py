@@ -1,7 +1,7 @@
 """What one format writes it reads again, and the door finds the right reader."""
 
-import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from allsight.data.formats.catalogue import FORMATS, detect_format, lost_fields, open_dataset, splits, write_datasets
 from allsight.data.pictures.dataset import Dataset, Example
 from allsight.errors import AnnotationError, OutputError
+from allsight.files import steps
 from allsight.scene import Masks, Scene, Vocabulary
 
 from ..conftest import CLASSES, save_picture
@@ -211,21 +212,31 @@ def test_doors_of_the_real_data(shared_data: Path) -> None:
         open_dataset(shared_data / "bccd", "test")
 
 
-def test_stopped_between_old_and_new_the_old_data_set_is_back(
-    make_dataset: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", range(9))
+def test_stopped_between_old_and_new_it_is_one_of_them(
+    step: int, make_dataset: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, root = {"train": make_dataset([(0, 8, 8, 24, 32)])}, tmp_path / "set"
     write_datasets(made, root, "voc")
-    before = sorted(root.rglob("*"))
-    rename = os.replace
+    before = sorted(path.relative_to(root) for path in root.rglob("*"))
+    write_datasets(made, tmp_path / "other", "coco")
+    after = sorted(path.relative_to(tmp_path / "other") for path in (tmp_path / "other").rglob("*"))
+    done: list[str] = []
 
-    def stopped(source: Path, target: Path) -> None:
-        if Path(source).name == "new":
-            raise KeyboardInterrupt
-        rename(source, target)
+    def stopping(act: Callable[..., None]) -> Callable[..., None]:
+        def stopped(*places: Path) -> None:
+            done.append(act.__name__)
+            if len(done) == step + 1:
+                raise KeyboardInterrupt
+            act(*places)
 
-    monkeypatch.setattr(os, "replace", stopped)
-    with pytest.raises(KeyboardInterrupt):
+        return stopped
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(steps, "rename", stopping(steps.rename))
+        patch.setattr(steps, "remove", stopping(steps.remove))
         write_datasets(made, root, "coco", force=True)
-    assert sorted(root.rglob("*")) == before
+    assert len(open_dataset(root)) == 1
+    now = sorted(path.relative_to(root) for path in root.rglob("*"))
+    assert now == (before if "rename" not in done[:step] else after)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -3,8 +3,6 @@
 What lies where is decided in `recognition`; how splits get on with each other, in `roles`.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from allsight.data.formats.instance_maps import instance_splits, read_instances,
 from allsight.data.formats.label_studio import label_studio_splits, read_label_studio
 from allsight.data.formats.labelme import labelme_splits, read_labelme
 from allsight.data.formats.mask_folders import mask_splits, read_mask_folders
-from allsight.data.formats.parsing import is_text
+from allsight.data.formats.names import refuse_names
 from allsight.data.formats.recognition import recognise
 from allsight.data.formats.region_maps import read_regions, region_splits, write_regions
 from allsight.data.formats.shortfall import Losses, losses_of
@@ -30,7 +28,8 @@ from allsight.data.formats.yolo_write import write_yolo
 from allsight.data.pictures.dataset import MISSING_SPLIT, Dataset, join
 from allsight.data.roles import role_of, settled
 from allsight.errors import AnnotationError, OutputError
-from allsight.files import refuse_to_overwrite
+from allsight.files import clear_leavings, refuse_to_overwrite, settle, together
+from allsight.files.lock import LOCK
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,6 @@ class Format:
 
 
 _NONE: frozenset[str] = frozenset()
-_STRIPPED = ("voc", "instances")  # forms whose lists lose white space around names
 FORMATS: dict[str, Format] = {
     "voc": Format(voc_splits, read_voc, write_voc, frozenset({"boxes", "difficult"})),
     "coco": Format(coco_splits, read_coco, write_coco, frozenset({"boxes", "crowd", "masks", "keypoints", "captions"})),
@@ -74,6 +72,7 @@ def detect_format(path: str | Path) -> str:
     Raises:
         AnnotationError: nothing is there, or nothing that any reader knows.
     """
+    settle(path)
     return recognise(path)[0]
 
 
@@ -150,33 +149,18 @@ def what_is_lost(datasets: Iterable[Dataset], format: str) -> list[str]:
 def refuse_to_replace(root: str | Path, force: bool) -> None:
     """Raise an OutputError if something stands at `root`, but with `force` a data set or an empty folder."""
     root = Path(root)
+    if root.is_dir():
+        settle(root)
+        clear_leavings(root)
+        if all(path.name == LOCK for path in root.iterdir()):
+            return
     refuse_to_overwrite(root, force)
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+    if not root.exists():
         return
     try:
         detect_format(root)
     except AnnotationError as error:
         raise OutputError(f"{root}: is no data set, so not even --force replaces it; remove it first") from error
-
-
-def _exchange(new: Path, root: Path, old: Path) -> None:
-    """Put a folder in the place of another one, which is kept as `old`; stopped half way, all is as it was."""
-    try:
-        if root.exists():
-            os.replace(root, old)
-        os.replace(new, root)
-    except BaseException:
-        if old.exists() and not root.exists():
-            os.replace(old, root)
-        raise
-
-
-def _refuse_names(dataset: Dataset, root: Path, format: str) -> None:
-    """Raise an AnnotationError if a class has a name that would not be read back as it is written."""
-    for classes in (dataset.object_classes, dataset.tag_classes, dataset.region_classes):
-        for name in classes or ():
-            if not is_text(name) or (format in _STRIPPED and (not name or name != name.strip())):
-                raise AnnotationError(f"{root}: {format} cannot keep the class name {name!a}; rename the class")
 
 
 def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: str, *, force: bool = False) -> None:
@@ -196,19 +180,8 @@ def write_datasets(datasets: Mapping[str, Dataset], root: str | Path, format: st
     if write is None:
         raise AnnotationError(f"{root}: {format} can be read but not written; choose another form")
     root = Path(root)
-    for dataset in datasets.values():
-        _refuse_names(dataset, root, format)
     refuse_to_replace(root, force)
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as temporary:
-            new, old = Path(temporary, "new"), Path(temporary, "old")
-            new.mkdir()
-            for split, dataset in datasets.items():
-                try:
-                    write(replace(dataset, split=split), new)
-                except OutputError as error:  # nobody knows the temporary folder
-                    raise OutputError(str(error).replace(str(new), str(root))) from error
-            _exchange(new, root, old)
-    except OSError as error:
-        raise OutputError(f"{root}: cannot be written ({error.strerror or error}); nothing was left there") from error
+    refuse_names(datasets.values(), format)
+    with together(root, None) as temporary:
+        for split, dataset in datasets.items():
+            write(replace(dataset, split=split), temporary)

@@ -7,6 +7,9 @@ from PIL import Image
 
 from allsight.data.pictures.dataset import Dataset
 from allsight.errors import OutputError
+from allsight.text import is_hidden
+
+_LONGEST_STEM = 240  # bytes, of the 255 that a file's name may have
 
 
 def copy_pictures(dataset: Dataset, folder: str | Path, *, distinct_stems: bool = False) -> list[str]:
@@ -34,7 +37,7 @@ def copy_pictures(dataset: Dataset, folder: str | Path, *, distinct_stems: bool 
         taken = {_key(path.name, distinct_stems) for path in folder.iterdir()}
         for example in dataset:
             path = example.path
-            stem = path.stem.replace("#", "_") if example.pixels is None else path.name.replace("#", "_")
+            stem = _stem(path.stem if example.pixels is None else path.name)
             suffix = path.suffix if example.pixels is None else ".png"
             name = f"{stem}{suffix}"
             number = 2
@@ -69,6 +72,12 @@ def put_text(path: Path, text: str) -> None:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); make room or choose another place"
         ) from error
+
+
+def _stem(name: str) -> str:
+    """Return what every form can hold of a file's name: nothing unseen, and short enough for a number behind it."""
+    clean = "".join("_" if each == "#" or is_hidden(each) else each for each in name)
+    return clean.encode()[:_LONGEST_STEM].decode(errors="ignore")
 
 
 def _key(name: str, stem_only: bool) -> str:

@@ -1,11 +1,11 @@
 """The folder of a run: what it is, that it is free, and the model that is saved in the end."""
 
-import json
 import platform
 import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +13,17 @@ from typing import Any, NamedTuple
 import torch
 
 from allsight.errors import OutputError
-from allsight.files import write_json
+from allsight.files import locked, write_json
 from allsight.hub import RUN_MODEL, Model
 from allsight.recipes.common.card import DESCRIBING, duration
+from allsight.recipes.common.clearing import clear_run
+from allsight.recipes.common.identity import (
+    RECIPE,
+    identity_of,
+    refuse_other_data,
+    refuse_other_settings,
+    with_identity,
+)
 from allsight.recipes.common.job import Job, leads
 from allsight.recipes.common.settings import Recipe
 
@@ -43,8 +51,17 @@ def run_in_folder(
         resume, force, say: see `allsight.recipes.run.train`.
 
     Raises:
-        OutputError: there is a run in `out` already, or it was another recipe's.
+        OutputError: there is a run in `out` already, it was another recipe's or learned from other data, or another
+            process is writing there.
     """
+    with locked(out) if leads() else nullcontext():
+        return _run(out, settings, build, resume=resume, force=force, say=say)
+
+
+def _run(
+    out: Path, settings: Recipe, build: Callable[[], Job], *, resume: bool, force: bool, say: Callable[[str], None]
+) -> Trained:
+    """Do what `run_in_folder` does, alone in the folder."""
     resolved = _resolved(settings)
     if leads():
         for name, each in {"": settings, **settings.jobs()}.items():  # all, before the first of them begins
@@ -52,7 +69,12 @@ def run_in_folder(
     torch.manual_seed(settings.seed)
     job = build()
     if leads():
-        write_json(out / "recipe.json", resolved)
+        identity = identity_of(resolved, job)
+        if resume:
+            refuse_other_data(out, identity)
+        elif force:
+            clear_run(out)
+        write_json(out / RECIPE, with_identity(resolved, identity))
     begun = time.monotonic()
     scores = job.run(out, resume, say)
     if leads():
@@ -82,23 +104,14 @@ def _finish_card(card: dict[str, Any], scores: Mapping[str, float], resolved: di
 
 def _refuse_unless_free(out: Path, resolved: Mapping[str, Any], resume: bool, force: bool) -> None:
     """Raise an OutputError unless the folder is free, or holds the same recipe and is to be gone on with."""
-    written = out / "recipe.json"
-    if not written.exists():
+    if not (out / RECIPE).exists():
         return
     if not (resume or force):
         raise OutputError(
             f"{out}: holds a run already; add --resume to go on, --force to replace it, or choose another"
         )
     if resume:
-        try:
-            before = json.loads(written.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{written}: cannot be read ({error}); start anew with --force") from error
-        for key in resolved:
-            if key in before and before[key] != resolved[key]:  # an older version's run may lack a setting
-                raise OutputError(
-                    f"{out}: was started with {key} = {before.get(key)}, not {resolved[key]}; give the same"
-                )
+        refuse_other_settings(out, resolved)
 
 
 def _plain(value: Any) -> Any:

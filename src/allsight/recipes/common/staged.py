@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from allsight.hub import Model
 from allsight.models.system import System
 from allsight.recipes.common.card import duration
+from allsight.recipes.common.identity import said_by
 from allsight.recipes.common.job import leads
 from allsight.training import FitConfig, FitResult, TrainingData, TrainingStep, fit
 
@@ -57,19 +58,17 @@ class StagedJob:
         for note in self.notes if leads() else ():
             say(note)
         step = self.learner if isinstance(self.learner, TrainingStep) else TrainingStep(self.learner)
-        results = [self._fit(step, stage, out / stage.name, resume) for stage in self.stages]
+        identity = said_by(out)
+        results = [self._fit(step, stage, out / stage.name, resume, identity) for stage in self.stages]
         if leads():
             self.model.system.eval()
             self.finish(self.model)
             self.model.card["duration"] = duration(sum(result.seconds for result in results))
         return dict(results[-1].scores)
 
-    def _fit(self, step: TrainingStep, stage: Stage, folder: Path, resume: bool) -> FitResult:
+    def _fit(self, step: TrainingStep, stage: Stage, folder: Path, resume: bool, identity: str) -> FitResult:
         data = stage.data() if stage.data is not None else self.data
         optimizers, config = stage.begin()
-        if leads() and not resume:
-            for name in ("last.pt", "best.pt"):
-                (folder / "checkpoints" / name).unlink(missing_ok=True)
         return fit(
             step,
             optimizers,
@@ -80,4 +79,5 @@ class StagedJob:
             evaluate=self.evaluate,
             evaluate_on="cpu",  # where pictures are decoded and scenes compared
             resume=resume,
+            identity=identity,
         )

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Single files that appear whole or not at all."""
 
 import json
 import os
@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from allsight.errors import OutputError
+from allsight.files import steps
+from allsight.files.lock import clear_leavings
+
+_swept: set[Path] = set()  # folders: what killed processes left in them is removed once
+_LONGEST = 255  # bytes of a file's name on most disks
 
 
 @contextmanager
@@ -24,13 +29,15 @@ def atomic(path: str | Path) -> Iterator[Path]:
         OutputError: the file cannot be written; whatever stood at `path` still stands there.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent not in _swept:
+            _swept.add(path.parent)
+            clear_leavings(path.parent)
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        flush(temporary)
+        steps.rename(temporary, path)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); what stood there is untouched"
@@ -40,10 +47,26 @@ def atomic(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def _beside(path: Path) -> Path:
+    """Return the temporary name, which must not be longer than a name may be where that of `path` just fits."""
+    end = f".{os.getpid()}.part{path.suffix}"
+    stem = os.fsencode(path.stem)[: max(0, _LONGEST - 1 - len(os.fsencode(end)))]
+    return path.with_name(f".{stem.decode(errors='ignore')}{end}")
+
+
+def flush(path: Path) -> None:
+    """Bring a file that was written to the disk itself."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all; see `atomic`."""
+    """Write `text` as UTF-8, whole or not at all; see `atomic`.
+
+    Half a character, which a file's name may hold and UTF-8 does not know, becomes the escape that JSON has for it.
+    """
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -53,5 +76,5 @@ def write_json(path: str | Path, value: Any) -> None:
 
 def refuse_to_overwrite(path: str | Path, force: bool) -> None:
     """Raise an OutputError if something stands at `path` and `force` is not given."""
-    if not force and Path(path).exists():
+    if not force and os.path.exists(path):  # which finds nothing under a name that is too long for the disk
         raise OutputError(f"{path}: exists already; choose another place or give --force to replace it")
