@@ -23,6 +23,10 @@ def note(text: str) -> None:
     print(f"allsight: {text}", file=sys.stderr, flush=True)
 
 
+def silent(text: str) -> None:
+    """Say nothing: in place of `note` where a person wants to hear of trouble only."""
+
+
 @contextmanager
 def only_json(wanted: bool) -> Iterator[TextIO]:
     """Give stdout for JSON and, if `wanted`, send all else that is printed meanwhile to stderr."""

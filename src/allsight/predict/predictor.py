@@ -68,7 +68,7 @@ class Predictor:
             PictureError: it cannot be read, or is none of these.
         """
         name = str(picture) if isinstance(picture, str | Path) else None
-        return self.shown(self.parts(*self.prepare(_pixels(picture)))).with_(source=name)
+        return self.shown(self.parts(*self.prepare(pixels(picture)))).with_(source=name)
 
     def scenes(self, pictures: Sequence[Tensor]) -> list[Scene]:
         """Return everything that the model says, of whatever score, one Scene a picture.
@@ -121,10 +121,11 @@ class Predictor:
     def sure(self, scene: Scene) -> Tensor:
         """Return (N,) bool: which objects of a scene with labels and scores are shown."""
         assert scene.scores is not None
-        sure = scene.scores >= torch.tensor([self._least(name) for name in scene.names()])
+        sure = scene.scores >= torch.tensor([self.least(name) for name in scene.names()])
         return sure if scene.weak is None else sure | scene.weak
 
-    def _least(self, name: str) -> float:
+    def least(self, name: str) -> float:
+        """Return the score from which objects of a class are shown; above 1 for none of them."""
         if self.threshold is not None:
             return self.threshold
         least = _threshold(self.model, name)
@@ -189,7 +190,8 @@ def _threshold(model: Model, name: str) -> float:
     return thresholds.get(name, thresholds.get("", DEFAULT_THRESHOLD))
 
 
-def _pixels(picture: Any) -> Tensor:
+def pixels(picture: Any) -> Tensor:
+    """Return (3, H, W) uint8 of whatever may be asked about; see `Predictor.__call__`."""
     if isinstance(picture, str | Path | bytes):
         return read_picture(picture)
     if isinstance(picture, Image.Image):
