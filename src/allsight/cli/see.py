@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,7 +16,7 @@ from allsight.cli.seen import SeenFile
 from allsight.cli.sheet import open_sheet, refuse_unwritable
 from allsight.cli.summary import Summary, sentence
 from allsight.cli.targets import free_folder, latest_folder, pictures_of, samples
-from allsight.cli.terminal import note, only_json, progress, show, silent
+from allsight.cli.terminal import note, only_json, progress, show, silent, waiting
 from allsight.errors import ModelError, OutputError, PictureError
 
 # Torch is imported inside the functions: `allsight see --help` must not wait for it.
@@ -154,10 +154,11 @@ class Wish:
 def _see(pictures: list[Path], targets: Targets, wish: Wish) -> int:
     """See the pictures and tell of them; returns the exit code."""
     with only_json(targets.file is None) as stdout, ExitStack() as stack:
-        from allsight.predict import load
+        with nullcontext() if wish.quiet else waiting(f"loading {wish.model}"):  # torch alone takes seconds
+            from allsight.predict import load
 
-        say = silent if wish.quiet else note
-        predictor = load(wish.model, **wish.load, shown_only=True, pictures=len(pictures), say=say)
+            say = silent if wish.quiet else note
+            predictor = load(wish.model, **wish.load, shown_only=True, pictures=len(pictures), say=say)
         finish = Finish(
             targets.drawn,
             targets.places,

@@ -28,6 +28,18 @@ def silent(text: str) -> None:
 
 
 @contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Show on the terminal's stderr what is waited for meanwhile; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(words):
+        yield
+
+
+@contextmanager
 def only_json(wanted: bool) -> Iterator[TextIO]:
     """Give stdout for JSON and, if `wanted`, send all else that is printed meanwhile to stderr."""
     out = sys.stdout

@@ -195,7 +195,7 @@ def cached_or_made(model: Model, say: Callable[[str], None], features: Sequence[
         path = _passing_folder() / path.name
     elif path.exists():
         say(f"{path}: is damaged, made again")
-    say(f"preparing {model.name} for fast runtimes{', once' if kept else ''}; takes ten seconds or more")
+    say(f"preparing {model.name} for fast runtimes{', once' if kept else ''}; its graph takes half a minute or so")
     _seal(path).unlink(missing_ok=True)
     write_onnx(model, path, features=features)
     write_text(_seal(path), sha256(path))
