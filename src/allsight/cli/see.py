@@ -61,7 +61,7 @@ def see(
         paths: Files, folders (with all below them, mirrored in the output) and patterns such as "shots/*.png".
         sample: Look at scikit-image's free photographs.
         model: Name of a shipped model (see `allsight models`), or a folder with a model or a training run.
-        classes: Show and tell these classes only.
+        classes: Show and tell these classes only; pictures stand before it.
         threshold: Show objects from this score on; by default what the model says for each class.
         tile: Look at large pictures tile by tile as well: finds small objects, takes longer.
         abstain: Show scores that are probabilities, and mark what the model does not vouch for: objects and whole

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from allsight.hub import load as load_model
 from allsight.knowing.knowledge import Knowledge
 from allsight.models.vision import Vision
 from allsight.models.whole.everything import Everything
+from allsight.predict.order import in_order
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Frame, Scene
 from allsight.scene.geometry import IGNORE
@@ -28,7 +29,7 @@ class Predictor:
     """A model with its preprocessing, its display thresholds and what computes it.
 
     Pictures are computed one by one: in float32 eight together take 1.4 times as long each, because what lies between
-    two layers no longer fits into the cache. Several at a time are for threads; see `allsight.predict.stream.in_order`.
+    two layers no longer fits into the cache. Several at a time are for threads; see `allsight.predict.order.in_order`.
 
     Args:
         model: what to ask.
@@ -57,16 +58,23 @@ class Predictor:
         self.threshold = threshold
         self.runtime = runtime or open_runtime("torch", model, precision=precision)
 
-    def __call__(self, picture: str | Path | bytes | Tensor | np.ndarray | Image.Image) -> Scene:
-        """Return what is in one picture, as far as the model is sure enough to show it.
+    @overload
+    def __call__(self, picture: str | Path | bytes | Tensor | np.ndarray | Image.Image) -> Scene: ...
+    @overload
+    def __call__(self, picture: list[Any] | tuple[Any, ...]) -> list[Scene]: ...
+    def __call__(self, picture: Any) -> Scene | list[Scene]:
+        """Return what is in one picture, or in each of a list, as far as the model is sure enough to show it.
 
         Args:
             picture: a path, the bytes of a file, a PIL picture, or uint8 RGB pixels: a tensor (3, H, W) or an array
-                (H, W, 3).
+                (H, W, 3). A list or tuple of these is looked at by several threads.
 
         Raises:
-            PictureError: it cannot be read, or is none of these.
+            PictureError: it, or one of the list, cannot be read, or is none of these; `allsight.predict.stream` goes on
+                with the others instead.
         """
+        if isinstance(picture, list | tuple):
+            return list(in_order(self, picture))
         name = str(picture) if isinstance(picture, str | Path) else None
         return self.shown(self.parts(*self.prepare(pixels(picture)))).with_(source=name)
 
