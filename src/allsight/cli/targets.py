@@ -43,6 +43,7 @@ def pictures_of(paths: Sequence[Path], out: Path) -> dict[Path, Path]:
     from allsight.data.pictures.reading import find_pictures
 
     answers = os.path.abspath(out)
+    is_answer = lru_cache(maxsize=4096)(holds_answers)  # many pictures lie in one folder
     found: dict[str, tuple[Path, Path]] = {}
     for path in paths:
         own = not _inside(os.path.abspath(path), answers)
@@ -51,7 +52,7 @@ def pictures_of(paths: Sequence[Path], out: Path) -> dict[Path, Path]:
             place = os.path.abspath(picture)
             if root is not None and own and _inside(place, answers):
                 continue
-            if root is not None and any(map(_is_answer, _folders_between(root, picture))):
+            if root is not None and any(map(is_answer, _folders_between(root, picture))):
                 continue
             found.setdefault(place, (picture, _place(picture, root, alone=len(paths) == 1)))
     if paths and not found:
@@ -84,11 +85,6 @@ def _folders_between(root: Path, picture: Path) -> Iterator[Path]:
     while folder != root and folder != folder.parent:
         yield folder
         folder = folder.parent
-
-
-@lru_cache(maxsize=4096)
-def _is_answer(folder: Path) -> bool:
-    return holds_answers(folder)
 
 
 def drawn_names(pictures: Sequence[Path], out: Path, places: Sequence[Path] | None = None) -> list[Path]:
