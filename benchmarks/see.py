@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor
 
 from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
+from allsight.cli.looking import Told, told
 from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.reading import read_picture
 from allsight.draw import draw
@@ -66,12 +67,12 @@ def writer(folder: Path) -> Write:
 
 
 def overlapped(predictor: Predictor, paths: Sequence[Path], write: Write | None) -> None:
-    def told(path: Path, picture: Tensor, scene: Scene) -> str:
+    def finish(path: Path, picture: Tensor, scene: Scene) -> Told:
         if write is not None:
             write(path, picture, scene)
-        return json.dumps(scene.to_json())
+        return told(scene.to_json(), rows=False)  # JSON and counts, as the command does
 
-    for seen in stream(predictor, paths, then=told, full_size=write is not None):
+    for seen in stream(predictor, paths, then=finish, full_size=write is not None):
         assert seen.scene is not None and seen.result, seen.error
         assert predictor.model.name != MADE or len(seen.scene) == 8
 

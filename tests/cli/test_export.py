@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,7 @@ def test_an_unknown_model(call):
 def bare(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[str]:
     """Call the command where none of the extra packages can be found, nor imported."""
     program = f"""
+import re
 import sys
 from importlib.machinery import PathFinder
 
@@ -119,7 +121,7 @@ def test_the_core_needs_none_of_the_extra_packages(detector, classifier, tmp_pat
         refused = bare(tmp_path, *words)
         assert refused.returncode == 2
         (line,) = refused.stderr.strip().splitlines()
-        assert line.endswith('run: pip install "allsight[fast]"')
+        assert re.search(r'run: pip install .*\[fast\]"$', line)
 
 
 def test_all_runtimes_say_the_same_and_the_graph_is_made_once(call, picture, classifier, tmp_path, monkeypatch):

@@ -1,3 +1,5 @@
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +113,74 @@ def test_a_list_does_not_replace_a_file_unless_forced(words, call, tmp_path):
     assert kept.read_text() == "mine"
     assert call(*words.split(), "--json", kept, "--force").code == 0
     assert kept.read_text() != "mine"
+
+
+def test_help_groups_every_command_once(call):
+    from allsight.cli.main import GROUPS
+
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
+    text = call("--help").out
+    assert all(f"{task}:" in text for task in GROUPS)
+    assert "allsight help WORD" in text and "docs/glossary.md" in text
+
+
+def test_help_explains_words_and_commands(call):
+    assert call("help", "ap50").out.startswith("AP50: ")
+    assert call("help", "mask", "AP").out.startswith("mask AP: ")
+    assert "--crops" in call("help", "see").out
+    assert "did you mean 'trunk'?" in call("help", "trunc").one_line()
+    assert "trunk" in call("help", "words").out
+
+
+def test_the_glossary_page_says_what_help_says():
+    from allsight.cli.glossary import WORDS
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", page, re.M))
+    assert {word: rows[word] for word in WORDS} == WORDS
+    assert list(WORDS) == sorted(WORDS, key=str.casefold)
+
+
+SHELLS = {
+    "bash": 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _allsight; printf "%s\\n" "${COMPREPLY[@]}"',
+    "fish": 'source $argv[1]; complete -C (string join -- " " $argv[2..])',
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["sp"], {"split"}),
+        (["train", "mask"], {"mask_rcnn"}),
+        (["see", "photo.jpg", "--cr"], {"--crops"}),
+        (["see", "--runtime", "o"], {"onnxruntime", "openvino"}),
+        (["train", "retinanet", "data", "--shot"], {"--shots"}),
+        (["see", "ph"], {"photo.jpg"}),
+    ],
+)
+def test_shells_complete(shell, words, found, call, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    script = tmp_path / "script"
+    script.write_text(call("completion", shell).out, encoding="utf-8")
+    (tmp_path / "photo.jpg").touch()
+    done = subprocess.run(
+        [shell, *(["--no-config"] if shell == "fish" else []), "-c", SHELLS[shell], script, "allsight", *words],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if shell == "bash" and found == {"photo.jpg"}:  # left to the shell, by `complete -o default`
+        assert done.stdout.strip() == "" and "complete -o default" in script.read_text(encoding="utf-8")
+        return
+    assert {line.split("\t")[0] for line in done.stdout.splitlines()} == found
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+def test_zsh_takes_its_script(call, tmp_path):
+    script = tmp_path / "script"
+    script.write_text(call("completion", "zsh").out, encoding="utf-8")
+    code = f"source {script}; print -r -- ${{_comps[allsight]}}"
+    done = subprocess.run(["zsh", "-f", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "_allsight" in done.stdout

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from allsight.cli.targets import drawn_names, samples
+from allsight.machine.packages import install_command
 from allsight.scene import Scene
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "json.md"
@@ -77,7 +78,7 @@ def test_nothing_is_overwritten_without_force(call, picture, detector, tmp_path)
     (tmp_path / "seen").mkdir()
     old = tmp_path / "seen" / "a.jpg"
     old.write_text("mine")
-    result = call("see", "a.png", "--model", detector)
+    result = call("see", "a.png", "--model", detector, "--out", "seen")
     assert result.code == 2
     assert "seen/a.jpg: exists already" in result.one_line()
     assert old.read_text() == "mine"
@@ -187,7 +188,7 @@ def test_sample_without_scikit_image_says_what_to_install(call, monkeypatch):
     monkeypatch.setattr("allsight.cli.targets.find_spec", lambda name: None)
     result = call("see", "--sample")
     assert result.code == 2
-    assert 'pip install "allsight[sample]"' in result.one_line()
+    assert f"run: {install_command('sample')}" in result.one_line()
 
 
 def test_nothing_to_look_at(call):

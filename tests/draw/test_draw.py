@@ -122,6 +122,14 @@ def test_a_crowd_gets_a_legend_in_place_of_labels() -> None:
     assert torch.equal(inside, grey(4, 4))
 
 
+@pytest.mark.parametrize(("side", "scores_show"), [(20, False), (52, False), (110, True)])
+def test_many_small_objects_carry_no_scores(side: int, scores_show: bool) -> None:
+    size = (480, 640)
+    boxes = [(x, y, x + side, y + side) for x in range(5, 520, 125) for y in (20, 180, 340)]
+    low, high = (draw(grey(*size), scene(size, *boxes, scores=torch.full((15,), score))) for score in (0.51, 0.98))
+    assert (not torch.equal(low, high)) == scores_show
+
+
 def test_regions_are_tinted_but_what_is_ignored_stays() -> None:
     size = (500, 500)
     regions = torch.full(size, 255)

@@ -42,6 +42,20 @@ def test_every_form_of_a_picture_gives_the_same(predictor, tmp_path):
     assert predictor(path).source == str(path)
 
 
+def test_a_list_of_pictures_gives_a_list_of_scenes(predictor, tmp_path):
+    Image.fromarray(noise(30, 40).permute(1, 2, 0).numpy()).save(tmp_path / "a.png")
+    pictures = [noise(50, 70), tmp_path / "a.png", noise(20, 90, seed=3)]
+    for several in (pictures, tuple(pictures)):
+        scenes = predictor(several)
+        assert isinstance(scenes, list)
+        for scene, picture in zip(scenes, pictures, strict=True):
+            torch.testing.assert_close(scene.boxes, predictor(picture).boxes)
+    assert scenes[1].source == str(tmp_path / "a.png")
+    assert predictor([]) == []
+    with pytest.raises(PictureError, match="does not exist"):
+        predictor([pictures[0], "nowhere.png"])
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [3, np.zeros((4, 4)), torch.zeros(3, 4, 4), np.zeros((4, 4, 3)), torch.zeros(4, 4, 3, dtype=torch.uint8)],

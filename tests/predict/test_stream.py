@@ -11,7 +11,7 @@ from tiny_model import tiny_detector
 
 from allsight.errors import OutputError
 from allsight.predict import Predictor, stream
-from allsight.predict.stream import AHEAD, batches, in_order
+from allsight.predict.order import AHEAD, batches, in_order
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,15 @@ COMMANDS = {
     "claims": ("allsight.cli.claims:claims", "re-run the lectures' comparisons and say which of them hold here"),
     "bench": ("allsight.cli.bench:bench", "measure speed and scale against peers, in one table"),
     "models": ("allsight.cli.models:models", "list the models that are shipped and the systems that can be trained"),
+    "completion": ("allsight.cli.completion:completion", "print what bash, zsh or fish needs to complete all this"),
+}
+# By what a person wants to do; each command stands in one of them.
+GROUPS = {
+    "look at pictures": ("see", "models"),
+    "make your own model": ("check", "train", "calibrate", "eval"),
+    "carry data and models elsewhere": ("convert", "split", "export"),
+    "see what is behind it": ("claims", "bench"),
+    "the command itself": ("completion",),
 }
 
 
@@ -108,8 +117,15 @@ def _stopped() -> int:
 
 
 def _run(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in ("-h", "--help") or words == ["help"]:
         print(_help())
+        return 0
+    if words[0] == "help":
+        if words[1] in COMMANDS:
+            return _call(words[1], [*words[2:], "--help"])
+        from allsight.cli.glossary import explain
+
+        print(explain([] if words[1:] == ["words"] else words[1:]))
         return 0
     if words[0] in ("-V", "--version"):
         print(f"allsight {allsight.__version__}")
@@ -139,16 +155,18 @@ def _call(name: str, words: list[str]) -> int:
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    lines = []
+    for task, names in GROUPS.items():
+        lines += ["", f"{task}:", *(f"  {name:<{width}}  {COMMANDS[name][1]}" for name in names)]
     return "\n".join(
         [
             "usage: allsight COMMAND [...]",
             "",
             "Vision beyond classification, from pixels to actions.",
-            "",
             *lines,
             "",
-            "`allsight COMMAND --help` explains a command. For a start: allsight see --sample",
+            "`allsight COMMAND --help` explains a command, `allsight help WORD` a word such as trunk, shots or AP50",
+            "(docs/glossary.md has them all). For a start: allsight see --sample",
             "options: --help, --version",
         ]
     )

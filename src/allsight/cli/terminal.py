@@ -24,6 +24,22 @@ def note(text: str) -> None:
     print(f"allsight: {visible(text)}", file=sys.stderr, flush=True)
 
 
+def silent(text: str) -> None:
+    """Say nothing: in place of `note` where a person wants to hear of trouble only."""
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Show on the terminal's stderr what is waited for meanwhile; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(words):
+        yield
+
+
 @contextmanager
 def only_json(wanted: bool) -> Iterator[TextIO]:
     """Give stdout for JSON and, if `wanted`, send all else that is printed meanwhile to stderr."""

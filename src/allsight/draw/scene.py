@@ -19,6 +19,7 @@ SMALLEST = 480  # pixels of the longer side, below which lines and letters would
 MASK = 0.4  # opacity
 LEAST_PIECE = 0.1  # of a predicted mask: what is smaller lies elsewhere by mistake, as a rule
 MOST_TEXT = 0.15  # of the picture may be covered by labels
+MANY, LEAST_OBJECT = 8, 4  # objects; labels that fit into one that is not small beside its own
 LEAST_TAG, MOST_TAGS = 0.1, 3
 UNKNOWN = "? outside what the model knows"
 
@@ -71,8 +72,8 @@ def draw(picture: Tensor, scene: Scene) -> Tensor:
 def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None]]:
     """Paint masks, then boxes, the large ones first so that small ones stay visible, then labels, the best first.
 
-    Where there are so many objects that their labels would hide the picture, only large ones are labelled; the legend
-    that is returned tells the rest.
+    Where there are so many objects that their labels would hide the picture, they carry names without scores; where
+    that is too much as well, only large ones are labelled, and the legend that is returned tells the rest.
     """
     assert scene.boxes is not None
     sides = (scene.boxes[:, 2:] - scene.boxes[:, :2]).clamp_min(0)
@@ -98,10 +99,12 @@ def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None
                     canvas.dot(x, y, colours[i], hollow=visible < 2)
     if scene.scores is not None:
         order = scene.scores.argsort(descending=True, stable=True).tolist()
-    labels = [canvas.label_area(text) for text in texts]
-    crowded = sum(labels) > MOST_TEXT * canvas.width * canvas.height
+    labels, crowded = _labels(canvas, texts, areas)
+    if crowded:
+        texts = _texts(scene, scores=False)
+        labels, crowded = _labels(canvas, texts, areas)
     for i in order:
-        if texts[i] and not (crowded and areas[i] < 4 * labels[i]):
+        if texts[i] and not (crowded and areas[i] < LEAST_OBJECT * labels[i]):
             canvas.label(boxes[i], texts[i], colours[i])
     if not crowded or scene.labels is None:
         return []
@@ -110,6 +113,14 @@ def _draw_objects(canvas: Canvas, scene: Scene) -> list[tuple[str, Colour | None
         (f"?{name}" if doubt else name, colour) for name, doubt, colour in zip(names, doubtful, colours, strict=True)
     )
     return [(f"{name} {count}", colour) for (name, colour), count in kinds.most_common()]
+
+
+def _labels(canvas: Canvas, texts: list[str], objects: list[float]) -> tuple[list[float], bool]:
+    """Return how many pixels every label would cover, and whether that is too much of the picture or of its objects."""
+    labels = [canvas.label_area(text) for text in texts]
+    small = sum(area < LEAST_OBJECT * label for area, label in zip(objects, labels, strict=True))
+    hidden = len(objects) >= MANY and 2 * small > len(objects)
+    return labels, hidden or sum(labels) > MOST_TEXT * canvas.width * canvas.height
 
 
 def object_colours(scene: Scene) -> list[Colour]:
@@ -132,7 +143,7 @@ def _doubtful(scene: Scene) -> list[bool]:
     return [False] * len(scene) if scene.trust is None else (~scene.trust.known).tolist()
 
 
-def _texts(scene: Scene) -> list[str]:
+def _texts(scene: Scene, *, scores: bool = True) -> list[str]:
     """Return what to write at every object."""
     parts: list[list[str]] = [[] for _ in range(len(scene))]
     names = scene.names() or ([] if scene.labels is None else [str(label) for label in scene.labels.tolist()])
@@ -142,7 +153,7 @@ def _texts(scene: Scene) -> list[str]:
     if scene.tracks is not None:
         for i, track in enumerate(scene.tracks.tolist()):
             parts[i].append(f"#{track}")
-    if scene.scores is not None:
+    if scene.scores is not None and scores:
         for i, score in enumerate(scene.scores.tolist()):
             parts[i].append(f"{score:.2f}")
     for word, flags in (("crowd", scene.crowd), ("difficult", scene.difficult)):

@@ -16,8 +16,8 @@ from allsight.knowing.familiarity import Familiarity, features_to_measure, stack
 from allsight.knowing.knowledge import Knowledge, Vectors, measure
 from allsight.metrics.calibration import Platt, Temperature, fit_platt, halves, judged_detections, logit, reliability
 from allsight.metrics.columns import Flags
+from allsight.predict.order import in_order
 from allsight.predict.predictor import Predictor
-from allsight.predict.stream import in_order
 from allsight.scene import Scene
 
 INSIDE = 0.95  # of the held-out pictures, and of the objects found in them, lie within the limit

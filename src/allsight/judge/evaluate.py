@@ -7,8 +7,8 @@ from functools import partial
 from allsight.data.pictures.dataset import Dataset, Example
 from allsight.data.pictures.outlines import draw_outlines
 from allsight.errors import AllsightError, ModelError, PictureError
+from allsight.predict.order import in_order
 from allsight.predict.predictor import Predictor
-from allsight.predict.stream import in_order
 from allsight.scene import Scene
 
 

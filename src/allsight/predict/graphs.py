@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import allsight
 from allsight.errors import AllsightError, ModelError, reason
 from allsight.files import atomic, together, write_text
 from allsight.hub import Model
+from allsight.machine.packages import install_command, missing
 from allsight.models.system import System
 from allsight.weights.fetch import cache_folder
 from allsight.weights.files import sha256
@@ -97,8 +97,8 @@ def write_onnx(model: Model, path: Path, size: tuple[int, int] | None = None, *,
     Raises:
         ModelError: packages for it are missing, or the model cannot be exported. OutputError: it cannot be written.
     """
-    if missing := [name for name in EXPORTERS if find_spec(name) is None]:
-        raise ModelError(f'{", ".join(missing)}: not installed, but export needs it; run: pip install "allsight[fast]"')
+    if absent := missing(*EXPORTERS):
+        raise ModelError(f"{', '.join(absent)}: not installed, but export needs it; run: {install_command('fast')}")
     from allsight.predict.onnx_ops import TRANSLATIONS
 
     multiple = model.pictures.multiple
@@ -136,8 +136,8 @@ def write_openvino(model: Model, path: Path, size: tuple[int, int] | None = None
     Raises:
         ModelError, OutputError: as `write_onnx`.
     """
-    if find_spec("openvino") is None:
-        raise ModelError('openvino: not installed, but this export needs it; run: pip install "allsight[fast]"')
+    if missing("openvino"):
+        raise ModelError(f"openvino: not installed, but this export needs it; run: {install_command('fast')}")
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
@@ -188,7 +188,7 @@ def cached_or_made(model: Model, say: Callable[[str], None], features: Sequence[
         path = _passing_folder() / path.name
     elif path.exists():
         say(f"{path}: is damaged, made again")
-    say(f"preparing {model.name} for fast runtimes{', once' if kept else ''}; takes ten seconds or more")
+    say(f"preparing {model.name} for fast runtimes{', once' if kept else ''}; its graph takes half a minute or so")
     _seal(path).unlink(missing_ok=True)
     write_onnx(model, path, features=features)
     write_text(_seal(path), sha256(path))

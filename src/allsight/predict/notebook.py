@@ -1,13 +1,29 @@
-"""How a Scene shows itself in a notebook."""
+"""How a Scene shows itself, in a notebook or when asked to: `allsight.scene` itself can neither read nor draw."""
 
 import io
+from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
+from allsight.data.inputs import pixels
 from allsight.data.pictures.reading import read_picture
 from allsight.draw import draw
 from allsight.errors import PictureError
 from allsight.scene import Scene
+from allsight.scene.showing import hand_in
+
+
+class Brush:
+    """Reads whatever a model may be asked about, and draws: see `allsight.scene.showing.Studio`."""
+
+    def pixels(self, picture: Any) -> Tensor:
+        """Return (3, H, W) uint8."""
+        return pixels(picture)
+
+    def drawn(self, picture: Tensor, scene: Scene) -> Tensor:
+        """Return the picture with what the scene says."""
+        return draw(picture, scene)
 
 
 def painted(scene: Scene) -> bytes | None:
@@ -24,5 +40,6 @@ def painted(scene: Scene) -> bytes | None:
 
 
 def show_in_notebooks() -> None:
-    """From now on a Scene is shown as its picture by whatever displays PNGs (Jupyter, IPython)."""
+    """From now on a Scene is shown as its picture by whatever displays PNGs (Jupyter, IPython), and can be drawn."""
     Scene.painter = painted
+    hand_in(Brush())

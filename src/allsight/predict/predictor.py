@@ -12,6 +12,7 @@ from allsight.hub import Model
 from allsight.hub import load as load_model
 from allsight.knowing.knowledge import Knowledge
 from allsight.models.system import Answering
+from allsight.predict.order import in_order
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
 from allsight.scene import Scene
 from allsight.scene.vocabulary import IGNORE
@@ -22,7 +23,7 @@ class Predictor:
 
     Inputs are computed one by one: in float32 eight pictures together take 1.4 times as long each, because what lies
     between two layers no longer fits into the cache. Several at a time are for threads; see
-    `allsight.predict.stream.in_order`.
+    `allsight.predict.order.in_order`.
 
     Args:
         model: what to ask.
@@ -55,18 +56,22 @@ class Predictor:
         self.runtime = runtime or open_runtime("torch", model, precision=precision)
 
     def __call__(self, raw: Any) -> Any:
-        """Return the answer to one input, as far as the model is sure enough to show it.
+        """Return the answer to one input, or to each of a list, as far as the model is sure enough to show it.
 
         Args:
             raw: what the model's inputs take. A picture is a path, the bytes of a file, a PIL picture, or uint8 RGB
-                pixels: a tensor (3, H, W) or an array (H, W, 3).
+                pixels: a tensor (3, H, W) or an array (H, W, 3). A list or tuple of inputs is looked at by several
+                threads.
 
         Returns:
-            Of a picture system a Scene.
+            Of a picture system a Scene; of a list a list.
 
         Raises:
-            PictureError: it is of pictures, and cannot be read or is none of these.
+            PictureError: it is of pictures, and it or one of the list cannot be read or is none of these;
+                `allsight.predict.stream` goes on with the others instead.
         """
+        if isinstance(raw, list | tuple):
+            return list(in_order(self, raw))
         answer = self.shown(self.answer(*self.prepare(raw)))
         name = str(raw) if isinstance(raw, str | Path) else None
         return answer.with_(source=name) if isinstance(answer, Scene) else answer
@@ -127,10 +132,11 @@ class Predictor:
     def sure(self, scene: Scene) -> Tensor:
         """Return (N,) bool: which objects of a scene with labels and scores are shown."""
         assert scene.scores is not None
-        sure = scene.scores >= torch.tensor([self._least(name) for name in scene.names()])
+        sure = scene.scores >= torch.tensor([self.least(name) for name in scene.names()])
         return sure if scene.weak is None else sure | scene.weak
 
-    def _least(self, name: str) -> float:
+    def least(self, name: str) -> float:
+        """Return the score from which objects of a class are shown; above 1 for none of them."""
         if self.threshold is not None:
             return self.threshold
         least = 0.0 if self.model.display is None else self.model.display.threshold(name)

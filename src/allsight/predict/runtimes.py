@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,8 +13,10 @@ from torch import Tensor
 from allsight.errors import AllsightError, ModelError, reason
 from allsight.hub import Model
 from allsight.layers.folding import folded
+from allsight.machine.devices import find_device
+from allsight.machine.packages import install_command, missing
 from allsight.models.system import System
-from allsight.predict.graphs import EXPORTERS, cached, cached_or_made, outputs_like, rebuild
+from allsight.predict.graphs import EXPORTERS, cached, cached_or_made, leaves, outputs_like, rebuild
 
 RuntimeName = Literal["auto", "torch", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
@@ -24,6 +25,7 @@ FASTEST_FIRST: dict[torch.dtype, tuple[RuntimeName, ...]] = {
     torch.float32: ("onnxruntime", "openvino"),
     torch.bfloat16: ("openvino", "onnxruntime"),
 }
+CPU = torch.device("cpu")
 WORTH_EXPORTING = 300  # pictures: for fewer, "auto" does not make a graph that is not in the cache yet
 OWN_SIZES = 4  # of pictures, that get a program of their own in OpenVINO where so many are to be seen
 
@@ -44,11 +46,13 @@ class TorchRuntime:
 
     Args:
         system: in evaluation mode. dtype: float32 or bfloat16.
+        device: where to compute; the outputs come back to the CPU.
     """
 
-    def __init__(self, system: System, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, system: System, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> None:
         self.system = system
         self.dtype = dtype
+        self.device = device
         self.sooner: System | None = None
         self.making = threading.Lock()
 
@@ -59,9 +63,15 @@ class TorchRuntime:
             pictures = pictures.contiguous(memory_format=torch.channels_last)
         with self.making:
             if self.sooner is None:
-                self.sooner = folded(self.system, pictures)
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
-            return self.sooner(pictures)
+                self.sooner = folded(self.system, pictures).to(self.device)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            outputs = self.sooner(pictures.to(self.device))
+        if self.device.type == "cpu":
+            return outputs
+        return rebuild(outputs, (leaf.cpu() for leaf in leaves(outputs).values()))
+
+    def __str__(self) -> str:
+        return f"torch on {self.device}"
 
 
 class OnnxRuntime:
@@ -83,6 +93,9 @@ class OnnxRuntime:
         """Return the system's outputs."""
         found = self.session.run(None, {self.session.get_inputs()[0].name: pictures.numpy()})
         return rebuild(self.like, map(torch.from_numpy, found))
+
+    def __str__(self) -> str:
+        return "ONNX Runtime"
 
 
 class OpenVinoRuntime:
@@ -135,12 +148,16 @@ class OpenVinoRuntime:
         found = self._request(tuple(pictures.shape)).infer({0: pictures.numpy()}, share_inputs=True)
         return rebuild(self.like, (torch.from_numpy(np.asarray(value)) for value in found.values()))
 
+    def __str__(self) -> str:
+        return "OpenVINO"
+
 
 def open_runtime(
     name: RuntimeName,
     model: Model,
     *,
     precision: Precision = "float32",
+    device: str = "cpu",
     pictures: int = WORTH_EXPORTING,
     say: Callable[[str], None] = lambda text: None,
     features: Sequence[str] = (),
@@ -153,6 +170,7 @@ def open_runtime(
         model: in evaluation mode.
         precision: to compute in; ONNX Runtime has float32 only. bfloat16 takes 0.6 times as long where the CPU has
             instructions for it, but may cost a model half a point of AP: measure it.
+        device: see `allsight.machine.devices.find_device`; what is no CPU is torch's alone.
         pictures: how many there are to see.
         say: is told, a line each, what takes time and what went wrong on the way.
         features: names of the trunk's features that its outputs are to have; torch gives all that the model reads.
@@ -161,12 +179,15 @@ def open_runtime(
         ModelError: the runtime is not installed, or the model cannot be exported.
     """
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    if name == "torch":
-        return TorchRuntime(model.system, dtype)
+    place = find_device(device)
+    if place.type != "cpu" and name not in ("auto", "torch"):
+        raise ModelError(f"--runtime {name}: computes on the CPU only; leave out --device, or the runtime")
+    if name == "torch" or place.type != "cpu":
+        return TorchRuntime(model.system, dtype, place)
     if name == "auto":
         return _fastest(model, dtype, pictures, say, features) or TorchRuntime(model.system, dtype)
     if not installed(name):
-        raise ModelError(f'--runtime {name}: is not installed; run: pip install "allsight[fast]"')
+        raise ModelError(f"--runtime {name}: is not installed; run: {install_command('fast')}")
     return _open(name, model, cached_or_made(model, say, features), dtype, features, pictures)
 
 
@@ -192,7 +213,7 @@ def _fastest(
 
 def installed(name: str) -> bool:
     """Whether a runtime is there, with what makes graphs for it."""
-    return all(find_spec(package) is not None for package in (name, *EXPORTERS))
+    return not missing(name, *EXPORTERS)
 
 
 def _open(name: str, model: Model, graph: Path, dtype: torch.dtype, features: Sequence[str], pictures: int) -> Runtime:

@@ -1,17 +1,22 @@
 """`Scene`: what is in one picture, whether a person drew it or a model predicted it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Union, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from allsight.errors import AnnotationError
-from allsight.scene import coco, geometry, interchange, joins, moves
+from allsight.scene import coco, geometry, instances, interchange, joins, moves, showing, table
 from allsight.scene.fields import Fields, Side, rows_of
+from allsight.scene.instances import Instance
 from allsight.scene.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +112,54 @@ class Scene(Fields):
         if self.labels is None or self.object_classes is None:
             return []
         return [self.object_classes[label] for label in self.labels.tolist()]
+
+    def __iter__(self) -> Iterator[Instance]:
+        """Give the objects one by one, each with its name, score, box and mask."""
+        return instances.instances(self)
+
+    @overload
+    def __getitem__(self, which: int) -> Instance: ...
+    @overload
+    def __getitem__(self, which: str | slice | Tensor) -> "Scene": ...
+    def __getitem__(self, which: int | str | slice | Tensor) -> Union[Instance, "Scene"]:
+        """Return one object, or the scene with some of them only.
+
+        Args:
+            which: the place of an object; or the name of a class, a slice, (N,) bool or (M,) int64 places.
+
+        Raises:
+            AnnotationError: no class has that name, or the mask is of another length.
+        """
+        return instances.choose(self, which)
+
+    def count(self) -> dict[str, int]:
+        """Return how many objects of every class there are, the most frequent first.
+
+        Those that only show where a tag of the picture comes from (`weak`) are not counted.
+        """
+        return instances.count(self)
+
+    def draw(self, picture: Any = None) -> "Image":
+        """Return the picture with the scene painted over it, as a picture of PIL.
+
+        Args:
+            picture: a path, a PIL picture or pixels; by default the file that the scene comes from.
+
+        Raises:
+            PictureError: the picture cannot be read, or is not of the scene's size.
+        """
+        return showing.draw(self, picture)
+
+    def save(self, path: str | Path, picture: Any = None) -> None:
+        """Write the scene as JSON (.json), or drawn on its picture (.jpg, .png, .webp).
+
+        Args:
+            path: the file; what stands there is replaced. picture: see `draw`.
+
+        Raises:
+            AnnotationError: another ending. OutputError: it cannot be written. PictureError: see `draw`.
+        """
+        showing.save(self, path, picture)
 
     def merge(self, other: "Scene") -> "Scene":
         """Return what this scene and another one of the same picture say together.
@@ -205,6 +258,14 @@ class Scene(Fields):
             AnnotationError: a category id is not in the vocabulary, or a box is not four numbers.
         """
         return coco.from_coco(cls, annotations, size, object_classes, keypoint_classes, source)
+
+    def to_table(self) -> Any:
+        """Return the objects as a pandas table, a row an object, with the columns of `see --csv`.
+
+        Raises:
+            OutputError: pandas is not installed.
+        """
+        return table.to_table(self)
 
     def to_supervision(self) -> dict[str, Any]:
         """Return the arguments of `supervision.Detections(...)`, as numpy arrays."""

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from allsight.errors import OutputError, TrainingError
+from allsight.machine.packages import install_command
 
 
 class Log:
@@ -109,5 +110,5 @@ def _summary_writer(folder: Path, first: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except Exception as error:  # a broken installation raises more than ImportError
-        raise TrainingError('TensorBoard is not installed; run pip install "allsight[track]"') from error
+        raise TrainingError(f"TensorBoard is not installed; run: {install_command('track')}") from error
     return SummaryWriter(folder, purge_step=first)
