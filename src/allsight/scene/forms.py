@@ -241,8 +241,8 @@ def rounded(values: list[Any], digits: int) -> list[Any]:
     """Round nested lists of numbers for reading; refuse what JSON cannot carry."""
     if values and isinstance(values[0], list):
         return [rounded(each, digits) for each in values]
-    if not all(map(math.isfinite, values)):
-        return [finite(each, digits) for each in values]  # which says what it is
+    if not math.isfinite(sum(values)):  # one look at all of them
+        return [finite(each, digits) for each in values]
     return [round(each, digits) for each in values]
 
 

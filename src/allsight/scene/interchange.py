@@ -25,10 +25,12 @@ def to_json(scene: "Scene") -> dict[str, Any]:
         value.update(row.form.entries(scene, own))
         columns.update(row.form.columns(scene, own))
     if scene.boxes is not None:
-        value["objects"] = [
-            {key: entry for key, entry in zip(columns, entries, strict=True) if entry is not None}
-            for entries in zip(*columns.values(), strict=True)
-        ]
+        objects = [dict(zip(columns, entries, strict=True)) for entries in zip(*columns.values(), strict=True)]
+        for key in [key for key, entries in columns.items() if None in entries]:
+            for item in objects:
+                if item[key] is None:
+                    del item[key]
+        value["objects"] = objects
     for _, row, own in rows_of(scene, "pixel"):
         value.update(row.form.entries(scene, own))
     return value

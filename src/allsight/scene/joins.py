@@ -1,5 +1,6 @@
 """What two scenes of one picture say together."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,14 +41,24 @@ def _both(name: str, first: "Scene", second: "Scene") -> Any:
         values = [blank(scene) if v is None else v for scene, v in zip((first, second), values, strict=True)]
     if any(value is None for value in values):
         return None
+    return cat(name, values)
+
+
+def cat(name: str, values: Sequence[Any]) -> Any:
+    """Return a field of the instances of several scenes, one after the other.
+
+    Args:
+        name: of the field. values: its values, none of them None.
+
+    Raises:
+        AnnotationError: what is said of an instance differs in shape, as keypoints of two kinds do.
+    """
     if not isinstance(values[0], Tensor):
         return type(values[0]).cat(values)
-    one, two = (value.shape[1:] for value in values)
-    if one != two:
-        raise AnnotationError(
-            f"{first.source or 'a scene'}: {name} of shape {tuple(one)} and {tuple(two)} an instance cannot be joined"
-        )
-    return torch.cat(values)
+    shapes = list(dict.fromkeys(tuple(value.shape[1:]) for value in values))
+    if len(shapes) > 1:
+        raise AnnotationError(f"{name} of shape {shapes[0]} and {shapes[1]} an instance cannot be joined")
+    return torch.cat(list(values))
 
 
 def _relabel(scene: "Scene", classes: Vocabulary) -> Tensor:

@@ -11,7 +11,8 @@ from allsight.data.pictures.geometry import Affine, Crop, Flip, Part, Scale, Vie
 from allsight.data.pictures.loading import Sample
 from allsight.data.pictures.reading import FILL
 from allsight.data.pictures.warp import move_scene, warp
-from allsight.scene import INSTANCE_FIELDS, Frame, Masks, Scene
+from allsight.scene import INSTANCE_FIELDS, Frame, Scene
+from allsight.scene.joins import cat
 
 DETECTION_PARTS: tuple[Part, ...] = (Flip(), Affine(), Scale(0.7, 1.6), Crop())
 MOSAIC_PARTS: tuple[Part, ...] = (Flip(), Scale(0.9, 2.0), Crop())
@@ -105,13 +106,11 @@ def join_scenes(scenes: Sequence[Scene]) -> Scene:
         values = [getattr(scene, name) for scene in scenes]
         if any(value is None for value in values):
             continue
-        if name == "masks":
-            changes[name] = Masks.cat(values)
-        elif name == "tags":
+        if name == "tags":
             changes[name] = torch.stack(values).amax(0)
         elif name == "regions":
             # Outside its own cell a scene is ignored (255), more than any class: the least value is the known one.
             changes[name] = torch.stack(values).amin(0)
         else:
-            changes[name] = torch.cat(values)
+            changes[name] = cat(name, values)
     return Scene(first.size, source=first.source, **changes)
