@@ -1,6 +1,7 @@
 """`allsight see`: look at pictures."""
 
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -18,9 +19,10 @@ from allsight.files import atomic, refuse_to_overwrite
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from allsight.predict import Predictor
+    from allsight.predict.stream import Seen
     from allsight.scene import Scene
 
+TAGS = "tags"  # the model behind --tags
 FOLDER = "seen"
 QUALITY = 90
 LONGEST_JPEG = 65_535
@@ -35,6 +37,7 @@ def see(
     json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
     threshold: Annotated[float | None, arg(metavar="SCORE", help_behavior_hint="")] = None,
     tile: bool = False,
+    tags: bool = False,
     abstain: bool = False,
     runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
     no_draw: bool = False,
@@ -54,6 +57,8 @@ def see(
             --out is given.
         threshold: Show objects from this score on; by default what the model says for each class.
         tile: Look at large pictures tile by tile as well: finds small objects, takes longer.
+        tags: Name each picture as a whole by ImageNet's thousand names too, the best with their places: a second
+            model, `tags`, looks at it.
         abstain: Show scores that are probabilities, and mark what the model does not vouch for: objects and whole
             pictures unlike those that it learned from, and what is more probably wrong than right. The model must have
             been calibrated (see `allsight calibrate`); --threshold is then one of these scores.
@@ -69,6 +74,8 @@ def see(
         raise PictureError("nothing to look at: give pictures, folders or patterns, or --sample")
     if threshold is not None and not 0 <= threshold <= 1:
         raise ModelError(f"--threshold {threshold}: is not a score; give a number from 0 to 1")
+    if tags and abstain:
+        raise ModelError("--tags: nothing is known of the limits of these names; leave --abstain out")
     folder = out or Path(FOLDER)
     pictures = [*(samples() if sample else []), *pictures_of(paths, folder)]
     file = None if json == "-" else Path(json or folder / "seen.json")
@@ -76,13 +83,16 @@ def see(
     targets = _targets(pictures, folder if draw else None, file, force)
 
     with only_json(json == "-") as stdout:
-        from allsight.predict import load
+        from allsight.predict import load, stream
 
         asked: dict[str, Any] = {"threshold": threshold, "runtime": runtime, "abstain": abstain, "shown_only": True}
         predictor = load(model, **asked, pictures=len(pictures), say=note)
+        beside = load(TAGS, runtime=runtime, pictures=len(pictures), say=note) if tags and model != TAGS else None
         begun = time.monotonic()
         with SeenFile(file or stdout, predictor.model.name) as sink:
-            summary = _look(predictor, pictures, targets.drawn, tile, sink)
+            then, drawn = partial(_told, targets.drawn), bool(targets.drawn)
+            several = stream(predictor, pictures, then=then, full_size=drawn, tiled=tile, beside=beside)
+            summary = _look(several, len(pictures), sink)
         _show(summary, sink, time.monotonic() - begun, targets)
     return 1 if sink.failed else 0
 
@@ -108,18 +118,14 @@ def _targets(pictures: list[Path], folder: Path | None, file: Path | None, force
     return _Targets(folder, drawn, file)
 
 
-def _look(predictor: "Predictor", pictures: list[Path], drawn: dict[Path, Path], tile: bool, sink: SeenFile) -> Summary:
+def _look(several: "Iterable[Seen]", count: int, sink: SeenFile) -> Summary:
     """See all pictures; what was seen goes to `sink` and is forgotten, so that memory stays flat."""
-    from allsight.predict import stream
-
     summary = Summary()
-    then = partial(_told, drawn)
-    several = stream(predictor, pictures, then=then, full_size=bool(drawn), tiled=tile)
-    for seen in progress(several, len(pictures), "looking"):
+    for seen in progress(several, count, "looking"):
         if isinstance(seen.error, OutputError):
             raise seen.error  # a full disk is no fault of the picture, and will not get better with the next one
         if seen.error is not None or seen.scene is None:
-            if len(pictures) > 1:
+            if count > 1:
                 note(f"error: {seen.error}")
             sink.fail(seen.path, str(seen.error))
         else:
