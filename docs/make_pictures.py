@@ -60,10 +60,9 @@ def nuclei(data: Path) -> Tensor:
 
 def explanations(data: Path) -> Tensor:
     """Return a cup, what speaks for "espresso" by class activation map, and the same by grad-CAM on c5."""
-    from allsight.models.whole.everyday import everyday
-    from allsight.scene import Vocabulary
+    from allsight.models.classification.located import imagenet_tags
 
-    system: Vision = everyday(classes=Vocabulary(("person",))).eval()
+    system: Vision = imagenet_tags().eval()
     picture = resize(read_picture(samples()[2]), (320, 480))
     label = system.heads["tags"].classes.index("espresso")
     with torch.no_grad():

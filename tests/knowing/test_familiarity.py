@@ -110,7 +110,7 @@ def test_objects_are_measured_where_they_lie() -> None:
 def test_what_is_measured_of_each_system() -> None:
     trunk = {"trunk": efficientnet_lite0(weights=False), "classes": CLASSES}
     assert features_to_measure(retinanet_narrow(**trunk)) == ("c5", "c4")  # type: ignore[arg-type]
-    assert features_to_measure(everyday(classes=CLASSES)) == ("head", "c4")
+    assert features_to_measure(everyday()) == ("c5", "c4")
     with_pooled = classifier(trunk=efficientnet_lite0(weights=False), classes=CLASSES)
     assert features_to_measure(with_pooled) == ("pooled", None)
     assert features_to_measure(windows(trunk=efficientnet_lite0(weights=False), classes=CLASSES)) == (None, None)

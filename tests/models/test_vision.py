@@ -6,9 +6,9 @@ from torch import nn
 
 from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.data.pictures.loading import Batch
+from allsight.models.classification.located import imagenet_tags
 from allsight.models.classification.tags import TagHead, classifier
 from allsight.models.vision import Vision
-from allsight.models.whole.everyday import everyday
 from allsight.scene import Frame, Scene, Vocabulary
 
 SIZE = (64, 64)
@@ -72,8 +72,8 @@ def test_a_new_classifier_starts_undecided_and_answers_with_probabilities():
     assert scene.tag_classes == CLASSES
 
 
-def test_everyday_answers_with_tags_places_and_boxes_in_original_pixels():
-    system = everyday(classes=CLASSES, channels=32, depth=1).eval()
+def test_tags_have_places_in_original_pixels():
+    system = imagenet_tags().eval()
     tags = system.heads["tags"]
     tags.threshold = 0.0
     pictures = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8)
@@ -88,12 +88,11 @@ def test_everyday_answers_with_tags_places_and_boxes_in_original_pixels():
         assert weak.masks.size == size
         assert (weak.masks.area() > 0).all()
         assert (weak.boxes[:, 2] <= size[1]).all()
-        assert set(scene.keep(~scene.weak).names()) <= set(CLASSES.names)
 
 
-def test_everyday_keeps_what_imagenet_taught():
-    # The frozen trunk and its classifier must still be the published ones: equal logits, whatever the boxes learn.
-    system = everyday(classes=CLASSES, channels=32, depth=1).eval()
+def test_tags_are_what_imagenet_taught():
+    # Trunk and classifier must still be the published ones: equal logits.
+    system = imagenet_tags().eval()
     trunk = efficientnet_lite0().eval()
     pictures = torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8)
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """`everyday`: data sets on the same pictures, parts that the data teach, and boxes that stay as they were."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from made_squares import SIZE, SMALL, squares
 from allsight import hub
 from allsight.data.formats.catalogue import write_datasets
 from allsight.data.pictures.dataset import Dataset
-from allsight.errors import ModelError
+from allsight.errors import ModelError, TrainingError
+from allsight.models.whole.everyday import published_classes
 from allsight.predict import Predictor
+from allsight.recipes.detection.nanodet import NanoDet
 from allsight.recipes.run import train
 from allsight.recipes.whole.everyday import Everyday, build, read
 from allsight.scene import Masks, Vocabulary
@@ -37,6 +40,16 @@ def annotated(dataset: Dataset) -> Dataset:
     return Dataset(tuple(examples), dataset.object_classes, region_classes=NAMES, name="squares")
 
 
+def called(*names: str) -> dict[str, Dataset]:
+    """Return both splits with squares by other names."""
+    classes = Vocabulary(names)
+    sides = {}
+    for split, part in {"train": annotated(squares(4)), "val": annotated(squares(4, seed=1))}.items():
+        examples = (replace(e, annotation=e.annotation.with_(object_classes=classes)) for e in part)
+        sides[split] = replace(part, examples=tuple(examples), object_classes=classes)
+    return sides
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """The same pictures twice: with outlined objects, and with regions."""
@@ -57,7 +70,7 @@ def begun(data: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory) -> P
     out = tmp_path_factory.mktemp("boxes") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ALLSIGHT_CACHE", str(out.parent / "cache"))
-        train(Everyday(data=data[:1], parts=("tags", "objects"), **SETTINGS), out, say=silent)
+        train(NanoDet(data=data[:1], **SETTINGS), out, say=silent)
     return out
 
 
@@ -76,11 +89,11 @@ def test_boxes_stay_as_they_were_and_the_rest_is_learned(
     scores = train(Everyday(data=data, begin=str(begun), **SETTINGS), tmp_path / "run", say=silent)
     assert {"AP50", "AP", "mask AP50", "mask AP", "mean IoU"} <= set(scores)
     before, after = (read_state(run / "model" / "model.safetensors") for run in (begun, tmp_path / "run"))
-    boxes = [name for name in before if name.startswith("heads.objects.")]
-    assert boxes
-    for name in boxes:
-        assert torch.equal(before[name], after[name.replace("objects.", "objects.boxes.")])
-    assert not any(name.startswith(("trunk.", "heads.tags.")) for name in after)
+    assert any(name.startswith("heads.objects.") for name in before)
+    for name in before:
+        own = name.replace("heads.objects.", "heads.objects.boxes.").replace("neck.", "neck.necks.boxes.")
+        assert torch.equal(before[name], after[own])
+    assert any(name.startswith("heads.regions.") for name in after)
     model = hub.load(tmp_path / "run")
     assert set(model.display.region_thresholds) == {"wall", "dark"}
     picture = squares(1, seed=1)[0].pixels
@@ -93,15 +106,45 @@ def test_boxes_stay_as_they_were_and_the_rest_is_learned(
 
 
 def test_what_the_data_do_not_teach_is_left_out(
+    data: tuple[Path, ...], begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLSIGHT_CACHE", str(tmp_path / "cache"))
+    scores = train(Everyday(data=data[:1], begin=str(begun), **SETTINGS), tmp_path / "run", say=silent)
+    assert "mask AP50" in scores
+    assert "mean IoU" not in scores
+    assert list(hub.load(tmp_path / "run").system.heads) == ["objects"]
+
+
+def test_of_published_boxes_nothing_is_stored(
     data: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLSIGHT_CACHE", str(tmp_path / "cache"))
-    scores = train(Everyday(data=data[:1], **SETTINGS), tmp_path / "run", say=silent)
-    assert "mask AP50" in scores
-    assert "mean IoU" not in scores
-    assert list(hub.load(tmp_path / "run").system.heads) == ["tags", "objects"]
+    known = published_classes()
+    write_datasets(called(known[16], known[0]), tmp_path / "known", "coco")  # in another order than the detector's
+    train(Everyday(data=(tmp_path / "known",), **SETTINGS), tmp_path / "run", say=silent)
+    stored = read_state(tmp_path / "run" / "model" / "model.safetensors")
+    assert stored
+    assert not any(name.startswith(("trunk.", "neck.necks.boxes.", "heads.objects.boxes.")) for name in stored)
+    model, published = hub.load(tmp_path / "run"), hub.load("nanodet")
+    assert set(model.display.thresholds) == {""}
+    picture = squares(1, seed=1)[0].pixels[None].repeat_interleave(4, -1).repeat_interleave(4, -2)
+    with torch.no_grad():
+        own = model.system.heads["objects"].boxes(model.system.features(picture), [])
+        other = published.system(picture).heads["objects"]
+    torch.testing.assert_close(own.logits, other.logits[..., [16, 0]])
+    torch.testing.assert_close(own.sides, other.sides)
 
 
-def test_other_boxes_than_are_wanted_are_refused(data: tuple[Path, ...], tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="boxes that are wanted"):
+def test_other_boxes_than_are_wanted_are_refused(
+    data: tuple[Path, ...], begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLSIGHT_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ModelError, match="cells: is no NanoDet-Plus"):
         build(Everyday(data=data, begin="cells"))
+    with pytest.raises(ModelError, match="dark, light: the published detector does not know"):
+        build(Everyday(data=data))
+    write_datasets(called("bee", "ant"), tmp_path / "other", "coco")
+    with pytest.raises(ModelError, match="does not know bee, ant"):
+        build(Everyday(data=(tmp_path / "other",), begin=str(begun)))
+    with pytest.raises(TrainingError, match="nothing else to learn"):
+        build(Everyday(data=data, parts=("objects",)))

@@ -21,7 +21,6 @@ from allsight.recipes.classification.classifier import Classifier
 from allsight.recipes.classification.tags import read_tags
 from allsight.recipes.detection.retinanet import RetinaNet
 from allsight.recipes.run import train
-from allsight.recipes.whole.everyday import Everyday
 from allsight.weights.files import read_state
 
 SMALL = {"longest": 64, "epochs": 2, "batch_size": 2, "evaluate_every": 2, "precision": "float32"}
@@ -104,15 +103,6 @@ def test_retinanet_trains_saves_and_sees(squares, tmp_path):
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["longest"] == 64
     scene = Predictor(model)(squares / "val" / "val0.png")
     assert scene.size == (48, 64)
-
-
-def test_everyday_stores_only_what_it_learned(squares, tmp_path):
-    train(Everyday(data=(squares,), views=1, steps=1, **SMALL), tmp_path / "run", say=lambda line: None)
-    stored = read_state(tmp_path / "run" / "model" / "model.safetensors")
-    assert not any(name.startswith(("trunk.", "heads.tags.")) for name in stored)
-    assert any(name.startswith("heads.objects.") for name in stored)
-    scene = Predictor(hub.load(tmp_path / "run"))(squares / "val" / "val0.png")
-    assert scene.tags.shape == (1000,)
 
 
 def test_a_classifier_learns_its_last_layer_and_then_its_trunk(folders, tmp_path):

@@ -26,7 +26,7 @@ KINDS = {"pictures": "allsight.cli.evaluate:evaluate_pictures"}
 
 def evaluate(
     model: Annotated[Positional[str], arg(metavar="MODEL")],
-    data: Annotated[Positional[Path], arg(metavar="DATA")],
+    data: Annotated[Positional[tuple[Path, ...]], arg(metavar="DATA ...", help_behavior_hint="")],
     *,
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: val, else test)")] = None,
     out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None,
@@ -34,11 +34,12 @@ def evaluate(
     force: bool = False,
 ) -> int:
     """Score a model on annotated pictures: boxes and masks as COCO and VOC do, tags by accuracy or average precision,
-    regions by intersection over union.
+    regions by intersection over union, and all of these where model and data have several.
 
     Args:
         model: Name of a shipped model, or a folder with a model or a training run.
-        data: A data set in any form that `allsight check` reads.
+        data: A data set in any form that `allsight check` reads; several on the same pictures, each with its own kind
+            of annotation, are laid over one another.
         split: Which part of it.
         out: Write a report there: scores per class and size, precision-recall curves, confusions, the worst pictures.
         json: Write the scores as JSON there; "-" is stdout.
@@ -55,7 +56,7 @@ def evaluate(
         return _evaluate(predictor, data, stdout, split=split, out=out, json=json, force=force or None)
 
 
-def _evaluate(predictor: "Predictor", data: Path, stdout: TextIO, **options: Any) -> int:
+def _evaluate(predictor: "Predictor", data: tuple[Path, ...], stdout: TextIO, **options: Any) -> int:
     """Score a model as its kind is scored; None stands for an option that was not given.
 
     Raises:
@@ -64,11 +65,18 @@ def _evaluate(predictor: "Predictor", data: Path, stdout: TextIO, **options: Any
     name, kind = predictor.model.name, predictor.model.inputs.kind
     if kind not in KINDS:
         raise ModelError(f"{name}: takes {kind}; what can be scored are models that take {', '.join(KINDS)}")
+    if not data:
+        raise AnnotationError("nothing to score by: give annotated data")
     score = named(KINDS, kind, "measure")
     given = {option: value for option, value in options.items() if value is not None}
-    if useless := given.keys() - signature(score).parameters.keys():
+    known = signature(score).parameters
+    if useless := given.keys() - known.keys():
         raise ModelError(f"--{min(useless)}: has no use for {name}, which takes {kind}; leave it out")
-    code: int = score(predictor, data, stdout, **given)
+    if len(data) > 1:
+        if "over" not in known:
+            raise ModelError(f"{data[1]}: {name}, which takes {kind}, is scored by one data set; leave it out")
+        given["over"] = data[1:]
+    code: int = score(predictor, data[0], stdout, **given)
     return code
 
 
@@ -77,13 +85,14 @@ def evaluate_pictures(
     data: Path,
     stdout: TextIO,
     *,
+    over: tuple[Path, ...] = (),
     split: str | None = None,
     out: Path | None = None,
     json: str | None = None,
     force: bool = False,
 ) -> int:
-    """Score a model of pictures; for the options see `evaluate`."""
-    from allsight.data.pictures.overlay import with_region_groups
+    """Score a model of pictures; `over` are data sets that are laid over the first. For the options see `evaluate`."""
+    from allsight.data.pictures.overlay import overlay, with_region_groups
     from allsight.judge.evaluate import answers
     from allsight.judge.pictures import judge
     from allsight.judge.report import as_json, refuse_report, write_report
@@ -91,7 +100,9 @@ def evaluate_pictures(
     if out is not None:
         refuse_report(out, force)
     # A model that knows groups of classes is judged by these.
-    dataset = with_region_groups(held_out(data, split), getattr(predictor.system, "groups", {}))
+    layers = [held_out(each, split) for each in (data, *over)]
+    dataset = overlay(layers) if over else layers[0]
+    dataset = with_region_groups(dataset, getattr(predictor.system, "groups", {}))
     said = progress(answers(predictor, dataset), len(dataset), "evaluating")
     evaluation, found = judge(predictor, dataset, said)
     for line in evaluation.failed:

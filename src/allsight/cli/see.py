@@ -24,6 +24,7 @@ from allsight.files import locked
 if TYPE_CHECKING:
     from allsight.predict import Predictor
 
+TAGS = "tags"  # the model behind --tags
 FOLDER = "seen"
 CROPS = "crops"
 Names = tuple[str, ...]
@@ -37,6 +38,7 @@ def see(
     classes: Annotated[Names, arg(name="class", metavar="NAME ...", help_behavior_hint="")] = (),
     threshold: Annotated[float | None, arg(metavar="SCORE", help_behavior_hint="")] = None,
     tile: bool = False,
+    tags: bool = False,
     abstain: bool = False,
     out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint=f"(default: {FOLDER})")] = None,
     json: Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")] = None,
@@ -65,6 +67,8 @@ def see(
         classes: Show and tell these classes only; pictures stand before it.
         threshold: Show objects from this score on; by default what the model says for each class.
         tile: Look at large pictures tile by tile as well: finds small objects, takes longer.
+        tags: Name each picture as a whole by ImageNet's thousand names too, the best with their places: a second
+            model, `tags`, looks at it.
         abstain: Show scores that are probabilities, and mark what the model does not vouch for: objects and whole
             pictures unlike those that it learned from, and what is more probably wrong than right. The model must have
             been calibrated (see `allsight calibrate`); --threshold is then one of these scores.
@@ -90,6 +94,8 @@ def see(
         The exit code.
     """
     _refuse_nonsense(paths, sample, threshold)
+    if tags and abstain:
+        raise ModelError("--tags: nothing is known of the limits of these names; leave --abstain out")
     _refuse_both({"--resume": resume, "--force": force, "--json -": json == "-"})
     _refuse_both({"--no-draw": no_draw, "--plain": plain})
     folder = out or (Path(FOLDER) if force else latest_folder(FOLDER) if resume else free_folder(FOLDER))
@@ -113,6 +119,7 @@ def see(
         classes=classes,
         blur=blur,
         tile=tile,
+        tags=tags,
         plain=plain,
         count=count,
         resume=resume,
@@ -131,6 +138,7 @@ class Wish:
     classes: Names
     blur: Names
     tile: bool
+    tags: bool
     plain: bool
     count: bool
     resume: bool
@@ -145,6 +153,7 @@ class Wish:
             "class": list(self.classes),
             "blur": list(self.blur),
             "tile": self.tile,
+            "tags": self.tags,
             "plain": self.plain,
             "crops": targets.crops is not None,
             "no-draw": not targets.drawn,
@@ -162,6 +171,10 @@ def _see(pictures: list[Path], targets: Targets, wish: Wish) -> int:
 
             say = silent if wish.quiet else note
             predictor = load(wish.model, **wish.load, shown_only=True, pictures=len(pictures), say=say)
+            beside = None
+            if wish.tags and wish.model != TAGS:
+                others = {name: wish.load[name] for name in ("runtime", "device")}
+                beside = load(TAGS, **others, pictures=len(pictures), say=say)
         finish = Finish(
             targets.drawn,
             targets.places,
@@ -180,7 +193,7 @@ def _see(pictures: list[Path], targets: Targets, wish: Wish) -> int:
                 note(f"{predictor.model.name} is computed by {predictor.runtime}")
             begun = time.monotonic()
             rest = [path for path in pictures if str(path) not in outlets.earlier]
-            _look(predictor, rest, finish, wish, outlets)
+            _look(predictor, beside, rest, finish, wish, outlets)
             seconds = time.monotonic() - begun
         if not sink.count:  # the table does not appear then
             raise _nothing_seen(sink)
@@ -205,11 +218,18 @@ def _refuse_both(options: dict[str, bool]) -> None:
             raise OutputError(f"{first} and {other}: contradict each other; give one of them")
 
 
-def _look(predictor: "Predictor", pictures: list[Path], finish: Finish, wish: Wish, outlets: Outlets) -> None:
+def _look(
+    predictor: "Predictor",
+    beside: "Predictor | None",
+    pictures: list[Path],
+    finish: Finish,
+    wish: Wish,
+    outlets: Outlets,
+) -> None:
     """See all pictures; what was seen is told and forgotten, so that memory stays flat."""
     from allsight.predict import stream
 
-    several = stream(predictor, pictures, then=finish, full_size=finish.pixels, tiled=wish.tile)
+    several = stream(predictor, pictures, then=finish, full_size=finish.pixels, tiled=wish.tile, beside=beside)
     if not wish.quiet and not wish.verbose:
         several = progress(several, len(pictures), "looking")
     for seen in several:

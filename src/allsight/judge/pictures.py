@@ -1,4 +1,4 @@
-"""What is scored of a model: the first of regions, objects and tags that it answers with and the data have."""
+"""What is scored of a model: objects and regions together, or the first of regions, objects and tags that is there."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -8,6 +8,7 @@ from allsight.errors import AllsightError
 from allsight.judge.evaluate import Evaluation
 from allsight.judge.region_scores import evaluate_regions
 from allsight.judge.scores import Scores, scores
+from allsight.judge.whole import evaluate_whole
 from allsight.predict.predictor import Predictor
 from allsight.scene import Scene
 
@@ -15,7 +16,7 @@ from allsight.scene import Scene
 def judge(
     predictor: Predictor, dataset: Dataset, answers: Iterable[tuple[Example, Scene | AllsightError]]
 ) -> tuple[Evaluation, Scores]:
-    """Score what a model says of annotated pictures.
+    """Score what a model says of annotated pictures; objects and regions where it says and the data have both.
 
     Args:
         predictor: the model. dataset: the pictures.
@@ -24,20 +25,23 @@ def judge(
     Raises:
         PictureError: there is no picture, or none can be read. ModelError: the model says nothing of what is annotated.
     """
-    regions, answers = _says_regions(answers)
-    if regions and dataset.region_classes is not None:
+    objects, regions, answers = _says(answers)
+    regions = regions and dataset.region_classes is not None
+    if regions and objects and dataset.object_classes is not None:
+        return evaluate_whole(predictor, dataset, answers)
+    if regions:
         return evaluate_regions(predictor.model.name, dataset, answers)
     evaluation = Evaluation.of(predictor, dataset, answers)
     return evaluation, scores(evaluation, predictor.shown)
 
 
-def _says_regions(
+def _says(
     answers: Iterable[tuple[Example, Scene | AllsightError]],
-) -> tuple[bool, Iterator[tuple[Example, Scene | AllsightError]]]:
-    """Return whether the first answer has regions, and all answers."""
+) -> tuple[bool, bool, Iterator[tuple[Example, Scene | AllsightError]]]:
+    """Return whether the first answer has objects, whether it has regions, and all answers."""
     rest, begun = iter(answers), []
     for pair in rest:
         begun.append(pair)
         if isinstance(pair[1], Scene):
-            return pair[1].region_classes is not None, chain(begun, rest)
-    return False, iter(begun)
+            return pair[1].boxes is not None, pair[1].region_classes is not None, chain(begun, rest)
+    return False, False, iter(begun)

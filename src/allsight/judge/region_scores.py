@@ -35,12 +35,20 @@ class RegionTally:
         """Count one picture, unless it is not annotated; return its own mean IoU, NaN if there is none."""
         if truth.regions is None:
             return float("nan")
-        if said.regions is None or said.region_classes is None:
-            raise ModelError(f"{said.source or 'a scene'}: the model says nothing of regions; choose another one")
-        regions = self._table(said.region_classes)[said.regions]
+        regions = self.in_its_terms(said)
         if self.boundaries is not None:
             self.boundaries.add(regions, truth.regions)
         return region_scores(self.counts.add(regions, truth.regions)).mean_iou
+
+    def in_its_terms(self, said: Scene) -> Tensor:
+        """Return (H, W) the regions that a model says, by the labels of the truth, 255 for what the truth lacks.
+
+        Raises:
+            ModelError: it says none.
+        """
+        if said.regions is None or said.region_classes is None:
+            raise ModelError(f"{said.source or 'a scene'}: the model says nothing of regions; choose another one")
+        return self._table(said.region_classes)[said.regions]
 
     def _table(self, classes: Vocabulary) -> Tensor:
         """Return the label of the truth for every predicted one, 255 for none."""

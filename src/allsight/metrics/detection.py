@@ -81,6 +81,30 @@ def threshold_at_precision(
     return thresholds
 
 
+def shared_threshold(
+    truths: Sequence[Scene], predictions: Sequence[Scene], precision: float = 0.7, *, iou: float = 0.5
+) -> float:
+    """Return the lowest threshold, one for all classes, at which enough of what is shown is right.
+
+    Where classes have few objects each, what is true of all of them is known better than what is true of one.
+
+    Args:
+        truths, predictions: held-out pictures, one Scene each, in the same order.
+        precision: the share that has to be right. iou: least overlap that counts.
+
+    Returns:
+        The threshold; `NEVER` (above 1) where it is never reached.
+    """
+    _, truth, predicted = _table(truths, predictions)
+    found = match(truth, predicted, iou)
+    scores, hits = predicted.scores[~found.ignored], found.hit[~found.ignored]
+    order = np.argsort(-scores, kind="stable")
+    scores, right = scores[order], hits[order].cumsum()
+    ends = np.append(scores[1:] != scores[:-1], True) if len(scores) else np.zeros(0, dtype=bool)
+    enough = np.flatnonzero(ends & (right >= precision * np.arange(1, len(scores) + 1)))
+    return float(scores[enough[-1]]) if len(enough) else NEVER
+
+
 def threshold_at_best_f1(
     truths: Sequence[Scene], predictions: Sequence[Scene], *, iou: float = 0.5
 ) -> dict[str, float]:

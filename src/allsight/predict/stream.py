@@ -31,6 +31,7 @@ def stream(
     then: Callable[[Path, Tensor, Scene], Any] | None = None,
     full_size: bool = True,
     tiled: bool = False,
+    beside: Predictor | None = None,
     workers: int | None = None,
 ) -> Iterator[Seen]:
     """See one picture after another, in order; a picture that cannot be read or finished is reported, not raised.
@@ -41,11 +42,14 @@ def stream(
         then: called in a thread with (path, picture, Scene), for drawing and writing.
         full_size: give `then` the picture as it is; else it may be smaller, as the model needs no more of it.
         tiled: look at large pictures tile by tile as well.
+        beside: a second model, whose answer is joined to the first one's, each as far as it is shown.
         workers: see `in_order`.
     """
     keep_freed_memory()
     inputs = predictor.model.pictures
     longest = None if tiled or (then is not None and full_size) else inputs.longest
+    if longest is not None and beside is not None:
+        longest = max(longest, beside.model.pictures.longest)
 
     def see(path: Path) -> Seen:
         try:
@@ -54,7 +58,10 @@ def stream(
             scene = predictor.answer(*predictor.prepare(picture, original))
             if tiled:
                 scene = scene_of_tiles(predictor, picture, scene)
-            scene = predictor.shown(scene).with_(source=str(path))
+            scene = predictor.shown(scene)
+            if beside is not None:
+                scene = scene.merge(beside.shown(beside.answer(*beside.prepare(picture, original))))
+            scene = scene.with_(source=str(path))
         except AllsightError as error:
             return Seen(path, None, error=error)
         try:

@@ -33,14 +33,14 @@ def find(name: str | Path, sha: str | None = None) -> Path:
     if is_address(name):
         address, _, fragment = name.partition("#sha256=")
         return fetch(address, sha or fragment)
-    path, own = Path(name).expanduser(), available()
-    if path.exists() and (_holds_weights(path) or name not in (*own, *PACKAGES)):
+    path, shipped = Path(name).expanduser(), available()
+    if path.exists() and (_holds_weights(path) or name not in (*shipped, *PACKAGES)):
         return path
-    if name in own:
-        return _OWN / name
+    if name in shipped:
+        return own(name)
     if name in PACKAGES:
         return package_checkpoint(name)
-    known = ", ".join([*own, *PACKAGES])
+    known = ", ".join([*shipped, *PACKAGES])
     raise WeightsError(f"{name}: no such file, folder or model; give a path, an address or one of: {known}")
 
 
@@ -58,6 +58,15 @@ def is_shared(folder: Path) -> bool:
 def available() -> list[str]:
     """Names of the models that this package ships."""
     return sorted(config.parent.name for config in _OWN.glob("*/config.json"))
+
+
+def own(name: str) -> Path:
+    """The folder of a model that this package ships, whatever lies in the folder where one works.
+
+    Args:
+        name: one of `available`.
+    """
+    return _OWN / name
 
 
 def package_checkpoint(name: str) -> Path:

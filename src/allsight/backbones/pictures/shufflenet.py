@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from allsight.backbones.pictures.trunk import IMAGENET_MEAN, IMAGENET_STD, Stage, Trunk, initialise, with_weights
 from allsight.errors import ModelError
 from allsight.layers.conv_norm import conv_norm
+from allsight.weights.files import load_state, read_state
+from allsight.weights.find import own
 
 # Table 5 of the paper: channels of stages 2, 3 and 4 and of the last 1x1 convolution, by width.
 WIDTHS = {
@@ -108,3 +110,18 @@ def shufflenet_v2(
         weights: None begins at random.
     """
     return with_weights(ShuffleNetV2(width, slope=slope, normalised=normalised), weights)
+
+
+def nanodet_trunk(weights: bool = True) -> Trunk:
+    """The trunk of the shipped `nanodet`, which learned of COCO's objects; its norms are folded and its last map is c5.
+
+    Args:
+        weights: those of the package's own file. False begins at random, for weights that are yet to be given.
+    """
+    trunk = ShuffleNetV2(slope=0.1, normalised=False).cut("c5")
+    if weights:
+        path = own("nanodet") / "model.safetensors"
+        prefix = "trunk."
+        state = {name[len(prefix) :]: each for name, each in read_state(path).items() if name.startswith(prefix)}
+        load_state(trunk, state, source=str(path))
+    return trunk

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.models.classification.tags import TagHead
 from allsight.models.explanations import class_activation_map, locate
-from allsight.models.vision import Features
+from allsight.models.vision import Features, Vision
 from allsight.scene import Frame, Masks, Scene, Vocabulary
+from allsight.weights.imagenet import imagenet_classes
 
 
 class LocatedOutputs(NamedTuple):
@@ -67,6 +69,14 @@ class LocatedTagHead(TagHead):
             moved = frame.to_original(found) if places else found
             scenes.append(moved.with_(tags=row.cpu(), tag_classes=self.classes))
         return scenes
+
+
+def imagenet_tags() -> Vision:
+    """Return EfficientNet-Lite0 as it was published, which says ImageNet's names and where the best of them are."""
+    trunk = efficientnet_lite0()
+    classifier: nn.Linear = trunk.get_submodule("_fc")  # type: ignore[assignment]
+    head = LocatedTagHead(source="head", classifier=classifier, classes=Vocabulary(imagenet_classes()))
+    return Vision(trunk=trunk.cut("head"), heads={"tags": head})
 
 
 def _cut_out(places: Sequence[tuple[Tensor, Tensor]], size: tuple[int, int]) -> Masks:

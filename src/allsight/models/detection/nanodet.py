@@ -49,11 +49,38 @@ def nanodet_plus(
             are 10 x 1,233 batches of 96 photographs of COCO.
     """
     trunk = trunk.cut(TRUNK_MAPS[-1])
+    neck, head = nanodet_parts(
+        trunk,
+        classes,
+        channels=channels,
+        kernel=kernel,
+        depth=depth,
+        numbers=numbers,
+        slope=slope,
+        normalised=normalised,
+        detach_after=detach_after if guidance else None,
+    )
+    return Vision(trunk=trunk, neck=neck, heads={"objects": head})
+
+
+def nanodet_parts(
+    trunk: Trunk,
+    classes: Vocabulary,
+    *,
+    channels: int = 96,
+    kernel: int = 5,
+    depth: int = 2,
+    numbers: int = 8,
+    slope: float = 0.1,
+    normalised: bool = True,
+    detach_after: int | None = None,
+) -> tuple[GhostPan, GeneralisedFocalHead]:
+    """Return the neck and the head; for the arguments see `nanodet_plus`. Without `detach_after` nothing guides."""
     maps = {name: trunk.channels[name] for name in TRUNK_MAPS}
     neck = GhostPan(maps, channels, kernel=kernel, slope=slope, normalised=normalised)
     levels, out = len(neck.outputs), len(classes) + 4 * numbers
     guide = None
-    if guidance:
+    if detach_after is not None:
         subnet = GuidanceSubnet(2 * channels, len(classes), numbers, levels, slope=slope)
         guide = AssignGuidance(neck=copy.deepcopy(neck), subnet=subnet, detach_after=detach_after)
         _begin_unsure([subnet.classification[-1]], len(classes))
@@ -67,7 +94,7 @@ def nanodet_plus(
         numbers=numbers,
         guidance=guide,
     )
-    return Vision(trunk=trunk, neck=neck, heads={"objects": head})
+    return neck, head
 
 
 @torch.no_grad()

