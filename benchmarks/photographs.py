@@ -1,4 +1,4 @@
-"""What more photographs do for the boxes of `everyday`: the same training with 25, 50, 100 and 200 of them.
+"""What more photographs do for boxes on a frozen trunk: the same training with 25, 50, 100 and 200 of them.
 
     python benchmarks/photographs.py ../shared/data/coco256 ../shared/data/coco_mini --runs runs/photographs --json PATH
 
@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from allsight.files import write_json
+from allsight.recipes.detection.retinanet import RetinaNet
 from allsight.recipes.run import train
-from allsight.recipes.whole.everyday import Everyday
 from machine import machine
 
 COUNTS = (25, 50, 100, 200)
@@ -32,14 +32,10 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for count in options.counts:
-        recipe = Everyday(
+        recipe = RetinaNet(
             data=tuple(options.data),
-            parts=("tags", "objects"),
             frozen=True,
-            frozen_batch=4,
-            frozen_rate=1e-2,
-            frozen_scale=(0.8, 1.25),
-            views=8,
+            longest=288,
             shots=count,
             resamples=options.resamples,
             steps=options.steps,

@@ -168,6 +168,25 @@ def test_classifier_tells_tags(call, picture, classifier, tmp_path):
     assert seen["tags"][0]["label"] in result.out
 
 
+def test_tags_are_those_of_a_second_model(call, picture, detector, tmp_path):
+    """With --tags there is what the model says and, as the model `tags` alone says them, names and their places."""
+    picture(tmp_path / "a.png", (200, 150))
+    documents = []
+    for words in (["--model", detector], ["--model", "tags"], ["--model", detector, "--tags"]):
+        assert call("see", "a.png", *words, "--no-draw", "--json", "s.json", "--force").code == 0
+        documents.append(read(tmp_path / "s.json")["pictures"][0])
+    plain, tagged, both = documents
+    assert both["tags"] == tagged["tags"]
+    drawn_by_a_person = [{**item, "located": "box"} for item in plain["objects"]]
+    assert both["objects"] == [*drawn_by_a_person, *tagged.get("objects", [])]
+    assert "tags" not in plain
+
+
+def test_tags_are_not_calibrated(call, picture, detector, tmp_path):
+    picture(tmp_path / "a.png")
+    assert "--tags" in call("see", "a.png", "--model", detector, "--tags", "--abstain").one_line()
+
+
 def test_many_pictures_are_counted_by_class(call, picture, detector, tmp_path):
     for i in range(25):
         picture(tmp_path / "in" / f"{i}.png", (20, 20), seed=i)

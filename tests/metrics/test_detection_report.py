@@ -10,12 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from allsight.metrics.calibration import judged_detections
 from allsight.metrics.coco import coco_scores
 from allsight.metrics.detection import (
     NEVER,
     box_confusion,
     picture_scores,
     precision_recall,
+    shared_threshold,
     threshold_at_best_f1,
     threshold_at_precision,
 )
@@ -75,6 +77,19 @@ def test_threshold_is_the_lowest_at_which_enough_is_right() -> None:
 def test_a_threshold_that_rests_on_too_few_hits_is_not_believed() -> None:
     assert threshold_at_precision([TRUTH], [PREDICTED], 0.7, least_hits=2)["ant"] == NEVER
     assert threshold_at_precision([TRUTH], [PREDICTED], 0.5, least_hits=3)["ant"] == pytest.approx(0.5)
+
+
+def test_one_threshold_for_all_classes_by_trying_every_one(made: Made) -> None:
+    for seed in range(8):
+        truths, predictions = made(30, seed=seed)
+        rows, hits = judged_detections(truths, predictions)
+        for precision in (0.2, 0.4, 0.6, 0.9):
+            enough = [s for s in rows.scores if hits[rows.scores >= s].mean() >= precision]
+            assert shared_threshold(truths, predictions, precision) == (min(enough) if enough else NEVER)
+
+
+def test_one_threshold_where_nothing_is_said() -> None:
+    assert shared_threshold([TRUTH], [PREDICTED.keep(torch.zeros(len(PREDICTED), dtype=torch.bool))], 0.5) == NEVER
 
 
 def test_best_f1_by_hand() -> None:

@@ -1,5 +1,6 @@
 """`everyday`: data sets on the same pictures, parts that the data teach, and boxes that stay as they were."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from made_squares import SIZE, SMALL, squares
 
 from allsight import hub
+from allsight.cli.main import main
 from allsight.data.formats.catalogue import write_datasets
 from allsight.data.pictures.dataset import Dataset
 from allsight.errors import ModelError, TrainingError
@@ -103,6 +105,21 @@ def test_boxes_stay_as_they_were_and_the_rest_is_learned(
     for label, name in enumerate(shown.region_classes):
         sure = two.region_scores >= model.display.region_thresholds[name]
         assert torch.equal(shown.regions == label, (two.regions == label) & sure)
+
+
+def test_eval_lays_data_sets_over_one_another_and_says_what_the_training_said(
+    data: tuple[Path, ...], begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLSIGHT_CACHE", str(tmp_path / "cache"))
+    run = tmp_path / "run"
+    scores = train(Everyday(data=data, begin=str(begun), **SETTINGS), run, say=silent)
+    assert main(["eval", str(run), *map(str, data), "--json", str(tmp_path / "scores.json")]) == 0
+    found = json.loads((tmp_path / "scores.json").read_text())
+    assert (found["task"], found["pictures"]) == ("objects", 4)
+    for name, value in scores.items():
+        assert found["scores"][name] == pytest.approx(value, abs=1e-6)
+    assert main(["eval", str(run), str(data[1]), "--json", str(tmp_path / "regions.json")]) == 0
+    assert json.loads((tmp_path / "regions.json").read_text())["task"] == "regions"
 
 
 def test_what_the_data_do_not_teach_is_left_out(

@@ -36,10 +36,11 @@ class MapTally:
         Raises:
             AnnotationError: the annotation of the picture cannot be read.
         """
-        if answer.regions is None or example.label_map is None:
+        if answer.regions is None:
             return
-        scene = example.annotation
-        truth = scene.with_(**example.label_map.fields(scene.size))
+        truth = example.annotation
+        if example.label_map is not None:
+            truth = truth.with_(**example.label_map.fields(truth.size))
         if truth.regions is None:
             return
         self.regions.add(answer, truth)

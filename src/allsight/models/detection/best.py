@@ -36,6 +36,14 @@ class Selection:
             Their scores (B, K), falling, their boxes (B, K) as positions in N, and their labels (B, K).
         """
         count, classes = scores.shape[1:]
+        if torch.compiler.is_compiling():  # a graph for any size takes as many of a small picture: the rest are none
+            none = scores.new_full((len(scores), self.candidates, classes), -torch.inf)
+            best, boxes, labels = self._best(torch.cat([scores, none], dim=1))
+            return best, boxes.clamp(max=count - 1), labels
+        return self._best(scores)
+
+    def _best(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        count, classes = scores.shape[1:]
         boxes = torch.arange(count, device=scores.device).expand(len(scores), -1)
         if count > self.candidates:
             # The K best pairs lie on the K boxes whose best class is best: half the time for 16,000 boxes, 80 classes.
