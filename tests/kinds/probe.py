@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
 from training_toy import assert_same_bits, saved, timeless
 
+from allsight.hub import Model, Spec, load
+from allsight.models.system import System
+from allsight.systems import INPUTS, SYSTEMS
 from allsight.training import Key
-from allsight.weights.files import load_state, read_state, write_state
 
 Around = Callable[[Any], Any]
 
@@ -95,13 +98,21 @@ def assert_goes_on_as_if_unbroken(train: Callable[..., Any], folder: Path, kill_
     return resumed
 
 
-def saved_and_loaded(system: nn.Module, build: Callable[[], nn.Module], path: Path) -> nn.Module:
-    """Save a trained system and give its like, built anew with the weights of the file.
+@dataclass(frozen=True)
+class TensorInputs:
+    """Tensors as they are."""
 
-    The one place of the probes that knows how a model is saved: once `hub.Model` takes every kind of system, it is
-    `Model(...).save(path)` and `load(path)` here.
-    """
-    write_state(path, system.state_dict())
-    again = build()
-    load_state(again, read_state(path), source=str(path))
-    return again.eval()
+    kind: ClassVar[str] = "tensors"
+
+    def prepare(self, raw: Tensor) -> tuple[Tensor, None]:
+        return raw, None
+
+
+def saved_and_loaded(system: System, folder: Path) -> Any:
+    """Save a trained system as a model of its class, and load it again by what stands in the folder alone."""
+    kind = type(system)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(INPUTS, "tensors", "probe:TensorInputs")
+        patch.setitem(SYSTEMS, "probe", f"{kind.__module__}:{kind.__qualname__}")
+        Model(system, Spec("probe"), TensorInputs(), display=None).save(folder, half=False)
+        return load(folder).system

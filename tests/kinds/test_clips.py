@@ -6,12 +6,13 @@ import torch
 from probe import Around, assert_goes_on_as_if_unbroken, saved_and_loaded, whole
 from torch import Tensor, nn
 
+from allsight.models.system import System
 from allsight.training import FitConfig, Key, TrainingStep, fit, generator
 
 SIDE, FRAMES = 12, 4
 
 
-class Mover(nn.Module):
+class Mover(System):
     """From clips (B, T, C, H, W) uint8 to logits (B, 2)."""
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ def train(out: Path, *, resume: bool = False, around: Around = whole, **seldom: 
 
 def test_clips_that_differ_in_motion_alone(tmp_path: Path) -> None:
     mover = assert_goes_on_as_if_unbroken(train, tmp_path)
-    again = saved_and_loaded(mover, Mover, tmp_path / "mover.safetensors")
+    again = saved_and_loaded(mover, tmp_path / "mover")
     with torch.no_grad():
         assert accuracy(again) == accuracy(mover)
         assert accuracy(again)["accuracy"] > 0.95

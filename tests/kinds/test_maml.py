@@ -7,12 +7,13 @@ from probe import Around, assert_goes_on_as_if_unbroken, saved_and_loaded, whole
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from allsight.models.system import System
 from allsight.training import FitConfig, Key, TrainingStep, fit, generator
 
 RATE = 0.05
 
 
-class Curve(nn.Module):
+class Curve(System):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -84,7 +85,7 @@ def query_error(curve: nn.Module, adapt: bool) -> float:
 
 def test_a_start_that_adapts_in_one_step(tmp_path: Path) -> None:
     curve = assert_goes_on_as_if_unbroken(train, tmp_path)
-    again = saved_and_loaded(curve, Curve, tmp_path / "curve.safetensors")
+    again = saved_and_loaded(curve, tmp_path / "curve")
     found = query_error(again, adapt=True)
     assert found == query_error(curve, adapt=True)
     assert found < 0.6 * query_error(Curve(), adapt=True)

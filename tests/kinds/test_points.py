@@ -6,6 +6,7 @@ import torch
 from probe import Around, assert_goes_on_as_if_unbroken, saved_and_loaded, whole
 from torch import Tensor, nn
 
+from allsight.models.system import System
 from allsight.training import FitConfig, Key, TrainingStep, fit, generator, read_log
 
 MEAN, SPREAD = torch.tensor([2.0, -1.0]), torch.tensor([[1.0, 0.0], [0.6, 0.4]])
@@ -17,7 +18,7 @@ def net(outputs: int) -> nn.Sequential:
     )
 
 
-class Adversaries(nn.Module):
+class Adversaries(System):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -78,7 +79,7 @@ def train(out: Path, *, resume: bool = False, around: Around = whole, **seldom: 
 
 def test_points_that_come_to_lie_where_the_real_ones_do(tmp_path: Path) -> None:
     system = assert_goes_on_as_if_unbroken(train, tmp_path, kill_in="test_points")
-    again = saved_and_loaded(system, Adversaries, tmp_path / "points.safetensors")
+    again = saved_and_loaded(system, tmp_path / "points")
     assert torch.equal(made_by(again), made_by(system))
     assert distance(made_by(again)) < 0.3 * distance(made_by(Adversaries()))
     losses = read_log(tmp_path / "cut" / "log.jsonl")[0]["losses"]

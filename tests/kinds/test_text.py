@@ -9,6 +9,7 @@ import torch
 from probe import Around, assert_goes_on_as_if_unbroken, saved_and_loaded, whole
 from torch import Tensor, nn
 
+from allsight.models.system import System
 from allsight.training import FitConfig, Key, TrainingStep, fit, generator
 
 TEXT = "she sells sea shells by the sea shore; " * 40
@@ -17,7 +18,7 @@ CODES = torch.tensor([LETTERS.index(letter) for letter in TEXT])
 LENGTH = 40
 
 
-class Reader(nn.Module):
+class Reader(System):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -60,7 +61,7 @@ def test_a_reader_of_characters(tmp_path: Path) -> None:
     reader = assert_goes_on_as_if_unbroken(train, tmp_path)
     pairs, singles = Counter(pairwise(TEXT)), Counter(TEXT[:-1])
     bigrams = -sum(n * math.log(n / singles[one]) for (one, _), n in pairs.items()) / pairs.total()
-    again = saved_and_loaded(reader, Reader, tmp_path / "reader.safetensors")
+    again = saved_and_loaded(reader, tmp_path / "reader")
     with torch.no_grad():
         assert float(again.loss(CODES[None, :200])["next"]) < 0.5 * bigrams  # so it remembers more than a letter
         assert torch.equal(again(CODES[None, :50]), reader(CODES[None, :50]))

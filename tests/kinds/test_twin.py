@@ -8,12 +8,18 @@ from probe import Around, assert_goes_on_as_if_unbroken, saved_and_loaded, whole
 from torch import Tensor, nn
 from training_toy import saved
 
+from allsight.models.system import System
 from allsight.training import FitConfig, Key, TrainingStep, fit, generator
 
 
-def encoder() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(24, 32), nn.ReLU(), nn.Linear(32, 8))
+class Encoder(System):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(24, 32), nn.ReLU(), nn.Linear(32, 8))
+
+    def forward(self, views: Tensor) -> Tensor:
+        return self.layers(views)
 
 
 class Queue:
@@ -68,7 +74,7 @@ class Views:
 
 
 def train(out: Path, *, resume: bool = False, around: Around = whole, **seldom: float) -> nn.Module:
-    system, queue = encoder(), Queue(128, 8)
+    system, queue = Encoder(), Queue(128, 8)
     fit(
         Contrast(system, queue),
         {"adam": torch.optim.Adam(system.parameters(), lr=5e-3)},
@@ -91,9 +97,9 @@ def found_again(system: nn.Module) -> float:
 
 def test_views_that_find_each_other(tmp_path: Path) -> None:
     system = assert_goes_on_as_if_unbroken(train, tmp_path)
-    again = saved_and_loaded(system, encoder, tmp_path / "encoder.safetensors")
+    again = saved_and_loaded(system, tmp_path / "encoder")
     assert found_again(again) == found_again(system)
-    assert found_again(again) > 2 * found_again(encoder())
+    assert found_again(again) > 2 * found_again(Encoder())
     kept = saved(tmp_path / "cut")
     assert kept["state"]["queue"]["keys"].shape == (128, 8)
-    assert not torch.equal(kept["model"]["twin.0.weight"], kept["model"]["system.0.weight"])
+    assert not torch.equal(kept["model"]["twin.layers.0.weight"], kept["model"]["system.layers.0.weight"])

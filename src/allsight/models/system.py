@@ -17,9 +17,15 @@ class System(nn.Module, ABC):
     def forward(self, inputs: Any) -> Any:
         """Return raw tensors in a NamedTuple, every intermediate worth seeing; exportable."""
 
-    @abstractmethod
     def loss(self, batch: Any) -> dict[str, Tensor]:
-        """Return named scalar terms; their sum is minimised."""
+        """Return named scalar terms; their sum is minimised.
+
+        Left as it is by a system whose losses are those of a TrainingStep of its own: adversaries, inner loops.
+
+        Raises:
+            NotImplementedError: this is such a system.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: has no loss by itself; train it by its own TrainingStep")
 
     def lean(self, outputs: Any, features: Sequence[str] = ()) -> Any:
         """Return the outputs that say something by themselves, as `decode` reads them; here all of them.

@@ -26,6 +26,7 @@ class NanoDet(ObjectSettings):
 
     Command: allsight train nanodet DATA --out runs/cells
     Few labels: allsight train nanodet DATA --shots 10 --resamples 5 --out runs/ten
+    bccd, 10 labels (one draw, seed 0): AP50 0.79, AP 0.51 after a hundred steps, a minute of one core.
     """
 
     begin: Annotated[str, tyro.conf.arg(name="from", metavar="MODEL")] = "nanodet"
@@ -36,9 +37,8 @@ class NanoDet(ObjectSettings):
     """With --scratch: torchvision's checkpoint of ShuffleNetV2 1.0x for the trunk to begin with."""
     freeze_until: str = ""
     longest: Annotated[int, Within(32, 8192)] = 416
-    learning_rate: Annotated[float, Within(0, 100)] = 1e-3
-    frozen_rate: Annotated[float, Within(0, 100)] = 2e-3
-    trunk_rate: Annotated[float, Within(0, 100)] = 0.3
+    learning_rate: Annotated[float, Within(0, 100)] = 2e-3
+    frozen_rate: Annotated[float, Within(0, 100)] = 5e-3
 
 
 def build(settings: NanoDet) -> "Job":
