@@ -78,9 +78,7 @@ def test_the_package_s_own_model_is_not_calibrated_in_its_place(call, tmp_path):
 
 def test_two_at_once(call, detector, tmp_path):
     make_picture(tmp_path / "a.png")
-    holder = (
-        "import sys, time\nfrom allsight.files import locked\nwith locked('seen'):\n print(flush=True)\n time.sleep(99)"
-    )
+    holder = "import time\nfrom allsight.files import locked\nwith locked('seen'):\n print(flush=True)\n time.sleep(99)"
     with subprocess.Popen([sys.executable, "-c", holder], cwd=tmp_path, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline()
         result = call("see", "a.png", "--model", detector)

@@ -1,4 +1,4 @@
-"""A run goes on only as the run that it was: settings, classes and pictures; replaced, nothing of the old one is left."""
+"""A run goes on only as what it was: settings, classes, pictures; replaced, nothing of the old one is left."""
 
 import json
 from dataclasses import replace
