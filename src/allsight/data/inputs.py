@@ -13,7 +13,6 @@ from allsight.data.pictures.reading import letterbox, read_picture
 from allsight.errors import PictureError
 from allsight.scene import Frame
 
-
 _LONGEST = 65_535  # pixels of a side, more than any model that fits into memory sees
 
 
