@@ -1,5 +1,6 @@
 """`allsight calibrate`, and `allsight see --abstain` after it."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from allsight import hub
 from allsight.data.formats.catalogue import write_datasets
 from allsight.data.pictures.dataset import Dataset, Example
+from allsight.files import whole
 from allsight.predict import load
 from allsight.scene import Scene, Vocabulary
 
@@ -95,6 +97,21 @@ def test_an_earlier_calibration_is_replaced_only_by_force(call, own, data, tmp_p
     assert "knowledge.safetensors: exists already" in result.one_line()
     assert (own / "knowledge.safetensors").read_bytes() == before
     assert call("calibrate", own, data, "--force").code == 0
+
+
+def test_a_full_disk_leaves_the_earlier_calibration(call, own, data, monkeypatch):
+    assert call("calibrate", own, data).code == 0
+    before = {path.name: path.read_bytes() for path in own.iterdir()}
+
+    def full(path: Path) -> None:
+        if Path(path).name.startswith(".README"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whole, "flush", full)
+        assert "No space left on device" in call("calibrate", own, data, "--force").one_line()
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+    assert hub.load(own).knowledge is not None
 
 
 def test_a_copy_leaves_the_model_as_it_is(call, own, data, tmp_path):

@@ -13,6 +13,8 @@ from allsight.data.pictures.reading import letterbox, read_picture
 from allsight.errors import PictureError
 from allsight.scene import Frame
 
+_LONGEST = 65_535  # pixels of a side, more than any model that fits into memory sees
+
 
 class Inputs(Protocol):
     """What prepares one kind of raw input: a dataclass whose fields, as JSON, travel with a model.
@@ -50,7 +52,7 @@ class PictureInputs:
     def __post_init__(self) -> None:
         object.__setattr__(self, "fill", tuple(self.fill))
         for name, value in (("longest", self.longest), ("multiple", self.multiple)):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or not 1 <= value <= _LONGEST:
                 raise ValueError(f"{name} {value} is not a number of pixels")
         if len(self.fill) != 3 or not all(isinstance(each, int) and 0 <= each <= 255 for each in self.fill):
             raise ValueError(f"fill {self.fill} is not a colour of three numbers from 0 to 255")

@@ -51,7 +51,10 @@ def together(folder: str | Path, replaced: Sequence[str] | None, *, last: str = 
                 with suppress(OSError):
                     steps.remove(part)
             _place(folder)
-        except AllsightError as error:  # nobody knows the temporary folder
+        except AllsightError as error:
+            if str(part) not in str(error):
+                raise
+            # Nobody knows the temporary folder.
             raise type(error)(str(error).replace(str(part), str(folder))) from error
         except OSError as error:
             raise OutputError(

@@ -11,7 +11,7 @@ from allsight.errors import OutputError
 from allsight.files import steps
 from allsight.files.lock import clear_leavings
 
-_swept: set[Path] = set()  # folders: what killed processes left in them is removed once
+_swept: set[str] = set()  # folders
 _LONGEST = 255  # bytes of a file's name on most disks
 
 
@@ -32,9 +32,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.parent not in _swept:
-            _swept.add(path.parent)
-            clear_leavings(path.parent)
+        _sweep(path.parent)
         yield temporary
         flush(temporary)
         steps.rename(temporary, path)
@@ -45,6 +43,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the folder itself may be missing, or be a file
             temporary.unlink()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left in a folder, once in a process: a look at thousands of files takes time."""
+    if (place := os.path.abspath(folder)) not in _swept:
+        _swept.add(place)
+        clear_leavings(folder)
 
 
 def _beside(path: Path) -> Path:

@@ -137,7 +137,16 @@ class Knowledge:
                 _fit(numbers.get("tags")),
                 str(numbers["data"]),
             )
-        except (safetensors.SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except (
+            safetensors.SafetensorError,
+            OSError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RuntimeError,
+            OverflowError,
+        ) as error:
             raise WeightsError(f"{path}: is damaged ({reason(error)}); {again}") from error
         channels = system.trunk.channels if isinstance(system, Vision) else {}
         for part in (found.pictures, found.objects):

@@ -193,7 +193,12 @@ class Texts(Form):
 
     def read(self, reading: Reading, dtype: torch.dtype | None) -> tuple[str, ...] | None:
         """Return the sentences."""
-        return tuple(reading.value[self.key]) if self.key in reading.value else None
+        if self.key not in reading.value:
+            return None
+        texts = reading.value[self.key]
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"{self.key} is no list of texts")
+        return tuple(texts)
 
 
 _NUMPY = {"float16": "<f2", "float32": "<f4"}

@@ -44,7 +44,7 @@ def from_json(cls: "type[Scene]", value: dict[str, Any], vocabularies: Mapping[s
         reading = Reading(value, size, classes)
         fields: dict[str, Any] = {name: row.form.read(reading, row.dtype) for name, row in ROWS.items()}
         return cls(size, source=value.get("path"), **(fields | classes))
-    except (KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
         where = value.get("path") if isinstance(value, dict) else None
         raise AnnotationError(f"{where or 'JSON'}: does not follow the schema of a scene ({reason(error)})") from error
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from allsight.errors import AllsightError, WeightsError, reason
+from allsight.files import clear_leavings
 from allsight.weights.files import sha256
 
 _MODEL = ("config.json", "model.safetensors")
@@ -86,7 +87,8 @@ def _digest(folder: Path, names: Sequence[str]) -> str:
 def _fetch_files(base: str, names: Sequence[str], place: Path, sha: str) -> None:
     """Fetch into a folder beside `place`, verify, and only then rename."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as temporary:
+    clear_leavings(place.parent)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".fetch.{os.getpid()}.part.") as temporary:
         part = Path(temporary, "files")
         part.mkdir()
         for name in names:

@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: is no record of a claim ({error}); delete it and measure again") from error
     if not isinstance(record, dict) or "scores" not in record:
         raise AnnotationError(f"{path}: is no record of a claim; delete it and measure again")

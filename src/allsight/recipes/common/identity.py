@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from allsight.data.pictures.dataset import Dataset, Example
 from allsight.errors import OutputError, reason
 from allsight.recipes.common.card import DESCRIBING
 from allsight.recipes.common.job import Job
@@ -33,16 +34,17 @@ def identity_of(resolved: Mapping[str, Any], job: Job) -> dict[str, Any]:
 
 
 def fingerprint(data: Any) -> str:
-    """Return a digest of what a training learns from: pictures by name and size, and what is annotated in them."""
-    examples = getattr(data, "dataset", data)
-    return _digest(part for example in examples for part in _parts(example)) if _annotated(examples) else str(len(data))
+    """Return a digest of what a training learns from: pictures by name and size, and what is annotated in them.
+
+    Of examples that are no annotated pictures it is their number.
+    """
+    dataset = getattr(data, "dataset", data)
+    if not isinstance(dataset, Dataset):
+        return str(len(data))
+    return _digest(part for example in dataset for part in _parts(example))
 
 
-def _annotated(examples: Any) -> bool:
-    return len(examples) > 0 and hasattr(examples[0], "annotation")
-
-
-def _parts(example: Any) -> Iterator[bytes]:
+def _parts(example: Example) -> Iterator[bytes]:
     scene = example.annotation
     yield f"{example.path.name} {scene.size} {len(example.outlines or ())}".encode(errors="surrogateescape")
     for name in ("boxes", "labels", "crowd", "difficult", "tags"):
@@ -51,7 +53,7 @@ def _parts(example: Any) -> Iterator[bytes]:
             yield name.encode() + value.contiguous().view(torch.uint8).numpy().tobytes()
 
 
-def _digest(parts: Any) -> str:
+def _digest(parts: Iterable[bytes]) -> str:
     sha = hashlib.sha256()
     for part in parts:
         sha.update(len(part).to_bytes(8, "little") + part)
