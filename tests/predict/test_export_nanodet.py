@@ -6,7 +6,8 @@ import pytest
 import torch
 from same_answers import each_runtime, smooth
 
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.data.inputs import PictureInputs
+from allsight.hub import Model, Spec
 from allsight.predict import Predictor
 from allsight.predict.graphs import outputs_like, write_onnx
 
@@ -24,7 +25,7 @@ def model() -> Model:
     for layer in system.heads["objects"].subnets.last:
         torch.nn.init.normal_(layer.weight, std=3.0)
         torch.nn.init.zeros_(layer.bias)
-    return Model(system, spec, Preprocessing(96), name="tiny")
+    return Model(system, spec, PictureInputs(96), name="tiny")
 
 
 @pytest.fixture(scope="module")
