@@ -14,6 +14,7 @@ CLAIMS = {
     "pretrained-photographs": "allsight.claims.pretrained:PHOTOGRAPHS",
     "pretrained-thumbnails": "allsight.claims.pretrained:THUMBNAILS",
     "transformer-digits": "allsight.claims.transformers:DISTORTED",
+    "transformer-clutter": "allsight.claims.transformers:CLUTTERED",
     "transformer-addition": "allsight.claims.transformers:ADDITION",
     "fcn-strides": "allsight.claims.skips:FCN",
     "unet-skips": "allsight.claims.skips:UNET",
