@@ -24,7 +24,7 @@ NAMES: dict[ClassLoss, str] = {
 }
 SIDE = 256
 SPARSE: dict[str, Any] = {"size": (SIDE, SIDE), "objects": (1, 2), "sides": (12, 20)}
-LEARNED, HELD_OUT = 300, 200
+LEARNED, HELD_OUT = 200, 100
 UNSEEN = 10_000  # added to the seed: the pictures to be judged by are made of other random numbers
 
 

@@ -32,11 +32,11 @@ class Digits:
     """Of the maps that a transformer chooses from."""
     filters: int = 32
     """Of both convolutions of the classifier."""
-    hidden: int = 128
+    hidden: int = 256
     """Units between convolutions and classes; 0 for none, which sums of two digits do badly without."""
     pictures: int = 0
     """Learn from so many digits; 0 takes all."""
-    epochs: int = 6
+    epochs: int = 5
     """Times that the data are gone through."""
     batch_size: int = 64
     """Pictures a step."""
