@@ -32,13 +32,15 @@ class Digits:
     """Of the maps that a transformer chooses from."""
     filters: int = 32
     """Of both convolutions of the classifier."""
+    hidden: int = 256
+    """Units between convolutions and classes; 0 for none, which sums of two digits do badly without."""
     pictures: int = 0
     """Learn from so many digits; 0 takes all."""
-    epochs: int = 10
+    epochs: int = 5
     """Times that the data are gone through."""
-    batch_size: int = 128
+    batch_size: int = 64
     """Pictures a step."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Of the classifier (AdamW)."""
     localisation_rate: float = 0.3
     """Factor on the learning rate for the transformers, which easily run away."""
@@ -74,7 +76,8 @@ class Digits:
         learned = learned.subset(range(self.pictures or len(learned)))
         train, test = (DigitSet(part, distortion, seed=seed) for part, seed in ((learned, self.seed), (judged, 0)))
         classes = vocabulary_spec(train.classes)
-        settings = {"size": distortion.size, "channels": distortion.digits, "filters": self.filters}
+        size = {"size": distortion.size, "channels": distortion.digits}
+        settings = {**size, "filters": self.filters, "hidden": self.hidden}
         spec = Spec("digit_net", {"classes": classes, "transformers": self.transformers, "form": self.form, **settings})
         system = spec.build()
         card = card_of(self, "tags", train.classes, learned, judged)

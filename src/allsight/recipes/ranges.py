@@ -39,6 +39,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "pictures": (0, inf),
     "transformers": (0, 16),
     "filters": (1, 4096),
+    "hidden": (0, 65536),
     "rounds": (0, 100),
     "proposed": (1, 100_000),
     "most": (1, 100_000),
