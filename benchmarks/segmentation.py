@@ -5,7 +5,8 @@
 
 At equal trunk: EfficientNet-Lite0 with ImageNet's weights, and `vgg_narrow` from scratch, which has pooling indices for
 SegNet and DeconvNet. Pictures of 240x320 are padded to the stride. The papers' own forms are counted, not run. With
-`--train` each is trained by the recipe for as many epochs, one after the other; called again it goes on.
+`--train` each is trained by the recipe for as many epochs, one after the other; called again it goes on. All learn at
+the recipe's rate but for SegNet and its twin, which have those of the claim that compares them.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from allsight.claims.segmentation.unpooling import RATES
 from allsight.data.inputs import PictureInputs
 from allsight.models.vision import Vision
 from allsight.recipes.run import train
@@ -93,6 +95,7 @@ def score_of(trunk: str, architecture: Architecture, options: argparse.Namespace
         evaluate_every=1 if options.quick else options.epochs,
         # Weights that begin at random have as far to go as those of the decoder.
         trunk_rate=0.25 if trunk == PRETRAINED else 1.0,
+        learning_rate=RATES.get(architecture, Segmenter.learning_rate),
         seed=options.seed,
     )
     out = options.out / f"{trunk}-{architecture}-{recipe.longest}-{recipe.epochs}-{recipe.seed}"

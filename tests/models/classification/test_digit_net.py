@@ -9,7 +9,7 @@ import torch
 from allsight import hub
 from allsight.data.pictures.loading import Batch
 from allsight.layers.spatial_transformer import TransformationName
-from allsight.models.classification.digits import digit_net
+from allsight.models.classification.digits import LOOK, digit_net
 from allsight.recipes.classification.digits import Digits
 from allsight.recipes.run import train
 from allsight.scene import Frame, Scene, Vocabulary
@@ -17,13 +17,13 @@ from allsight.scene import Frame, Scene, Vocabulary
 TEN = Vocabulary(tuple("0123456789"))
 
 
-@pytest.mark.parametrize(("size", "channels", "transformers"), [(28, 1, 0), (42, 1, 1), (28, 2, 2)])
-def test_it_reads_pictures_and_every_part_learns(size: int, channels: int, transformers: int) -> None:
-    net = digit_net(classes=TEN, size=size, channels=channels, transformers=transformers)
+@pytest.mark.parametrize(("size", "channels", "transformers", "hidden"), [(28, 1, 0, 0), (42, 1, 1, 0), (28, 2, 2, 16)])
+def test_it_reads_pictures_and_every_part_learns(size: int, channels: int, transformers: int, hidden: int) -> None:
+    net = digit_net(classes=TEN, size=size, channels=channels, transformers=transformers, hidden=hidden)
     pictures = torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8)
     outputs = net(pictures)
     assert outputs.logits.shape == (4, 10)
-    assert [tuple(look.pictures.shape) for look in outputs.looks] == [(4, channels, size, size)] * transformers
+    assert [tuple(look.pictures.shape) for look in outputs.looks] == [(4, channels, LOOK, LOOK)] * transformers
     scenes = [Scene((size, size), tags=torch.eye(10)[i], tag_classes=TEN) for i in range(4)]
     frames = [Frame.whole((size, size))] * 4
     sum(net.loss(Batch(pictures, frames, scenes, ["made"] * 4)).values()).backward()

@@ -15,7 +15,10 @@ from allsight.layers.spatial_transformer import (
     transformation,
 )
 from allsight.models.system import Answering
+from allsight.ops.narrow_conv import narrow_conv2d
 from allsight.scene import Frame, Scene, Vocabulary
+
+LOOK = 28  # side in pixels of what a transformer shows
 
 
 class DigitOutputs(NamedTuple):
@@ -79,11 +82,14 @@ def digit_net(
     transformers: int = 0,
     form: TransformationName = "affine",
     filters: int = 32,
+    hidden: int = 0,
 ) -> DigitNet:
     """Return the paper's convolutional net, or one that sees through transformers.
 
     Two convolutions of 9x9 and 7x7, each followed by pooling, and one linear layer; localisation nets are smaller
-    (Jaderberg et al. 2015, appendix A.4).
+    (Jaderberg et al. 2015, appendix A.4). Two things differ from the paper: each convolution is followed by batch norm,
+    which takes a tenth of the steps (the paper has 150,000 of 256 pictures), and a transformer shows what it looks at
+    in `LOOK` pixels a side however large the picture is, which is what a digit has.
 
     Args:
         classes: of pictures.
@@ -91,11 +97,14 @@ def digit_net(
         channels: of the picture that hold something.
         transformers: side by side. form: of their maps.
         filters: of both convolutions; the paper has between 32 and 64, so that all nets have as many parameters.
+        hidden: units between convolutions and classes; 0 for none. What two digits sum to is not to be had without.
     """
     sides = (size, size)
-    seen = channels * max(1, transformers)
+    seen, side = channels * max(1, transformers), LOOK if transformers else size
     convolutions = nn.Sequential(*_convolution(seen, filters, 9), *_convolution(filters, filters, 7), nn.Flatten())
-    classifier = nn.Sequential(convolutions, nn.Linear(_width(convolutions, seen, size), len(classes)))
+    width = _width(convolutions, seen, side)
+    between = [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU()] if hidden else []
+    classifier = nn.Sequential(convolutions, *between, nn.Linear(hidden or width, len(classes)))
     return DigitNet(
         classifier=classifier,
         transformers=[_transformer(channels, sides, form) for _ in range(transformers)],
@@ -110,13 +119,24 @@ def _transformer(channels: int, size: tuple[int, int], form: TransformationName)
     )
     width = _width(convolutions, channels, size[0])
     localisation = nn.Sequential(convolutions, nn.Linear(width, 20), nn.ReLU())
-    return SpatialTransformer(localisation=localisation, width=20, transformation=transformation(form, size), size=size)
+    look = (LOOK, LOOK)
+    return SpatialTransformer(localisation=localisation, width=20, transformation=transformation(form, look), size=look)
+
+
+class _Convolution(nn.Conv2d):
+    """Whose gradient with respect to what a transformer sees is not the slowest part of all."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return narrow_conv2d(input, self.weight, self.bias)
 
 
 def _convolution(inputs: int, outputs: int, side: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, side), nn.ReLU(), nn.MaxPool2d(2)]
+    # Pooled before they are normed and cut off: the same values, at a quarter of the places.
+    return [_Convolution(inputs, outputs, side), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
 def _width(module: nn.Module, channels: int, size: int) -> int:
     with torch.no_grad():
-        return int(module(torch.zeros(1, channels, size, size)).shape[1])
+        width = int(module.eval()(torch.zeros(1, channels, size, size)).shape[1])
+    module.train()
+    return width

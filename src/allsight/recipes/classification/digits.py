@@ -38,12 +38,14 @@ class Digits(Described, Epochs):
     """Of the maps that a transformer chooses from."""
     filters: Annotated[int, Within(1, 4096)] = 32
     """Of both convolutions of the classifier."""
+    hidden: Annotated[int, Within(0, 65536)] = 256
+    """Units between convolutions and classes; 0 for none, which sums of two digits do badly without."""
     pictures: Annotated[int, Within(0)] = 0
     """Learn from so many digits; 0 takes all."""
-    epochs: int = 10
-    batch_size: int = 128
+    epochs: int = 5
+    batch_size: int = 64
     """Pictures a step."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Of the classifier (AdamW)."""
     localisation_rate: Annotated[float, Within(0, 100)] = 0.3
     """Factor on the learning rate for the transformers, which easily run away."""
@@ -74,6 +76,7 @@ def build(settings: Digits) -> "Job":
         "size": distortion.size,
         "channels": distortion.digits,
         "filters": settings.filters,
+        "hidden": settings.hidden,
     }
     spec = Spec("digit_net", arguments)
     system = spec.build()
