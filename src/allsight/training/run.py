@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from allsight.errors import TrainingError
+from allsight.machine.layout import order_convolutions
 from allsight.machine.memory import keep_freed_memory
 from allsight.machine.processes import leave
 from allsight.machine.randomness import mix, seed_device
@@ -97,7 +98,7 @@ class Run:
         )
         self.total = config.epochs * self.sampler.batches
         self.loader = BatchLoader(data, self.sampler, collate, config.workers, accelerator.device.type == "cuda")
-        self.order_memory(torch.channels_last if config.channels_last else torch.contiguous_format)
+        order_convolutions(self.step, torch.channels_last if config.channels_last else torch.contiguous_format)
         step.to(accelerator.device)  # accelerate moves no model twice, and an earlier stage has brought this one back
         model = accelerator.prepare_model(step.train())
         self.update = Update(model, turns, accelerator, config.precision, config.clip_norm)
@@ -115,15 +116,6 @@ class Run:
     def at(self) -> FitPosition:
         """How far the run is."""
         return self.record.at
-
-    def order_memory(self, form: torch.memory_format) -> None:
-        """Lay the weights of convolutions over pictures out in memory; those over clips or sound have no such order,
-        and four dimensions elsewhere mean something else."""
-        for module in self.step.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                for parameter in module.parameters(recurse=False):
-                    if parameter.ndim == 4:
-                        parameter.data = parameter.data.contiguous(memory_format=form)
 
     def advance(self, parts: list[Any]) -> None:
         """Take every turn on one batch; write down and save what is due."""
@@ -235,7 +227,7 @@ class Run:
         elif self.ema:
             self.ema.copy_into_module()
         self.step.cpu()
-        self.order_memory(torch.contiguous_format)
+        order_convolutions(self.step, torch.contiguous_format)
         self.step.eval()
         return FitResult(at.step, at.score, at.best_step, at.scores, self.record.seconds)
 
