@@ -41,7 +41,7 @@ SMALL = {
     "windows": ["--epochs", "2", "--longest", "96", "--batch-size", "4"],
     "digits": ["--epochs", "1"],
     "segmenter": ["--epochs", "1", "--lovasz-epochs", "1", "--longest", "96", "--batch-size", "4"],
-    "everyday": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
+    "everyday": ["--epochs", "1", "--longest", "96", "--frozen-batch", "4", "--steps", "3", "--views", "1"],
     "classifier": [
         "--frozen-epochs",
         "1",

@@ -10,6 +10,7 @@ from allsight.recipes.common.ranges import Within
 from allsight.recipes.detection.settings import ObjectSettings
 
 if TYPE_CHECKING:
+    from allsight.models.instances.retina_masks import BoxHead
     from allsight.models.vision import Vision
     from allsight.models.whole.everything import Everything
     from allsight.recipes.common.data import Data
@@ -128,7 +129,7 @@ def _begin(name: str, system: "Vision") -> None:
     earlier = model.system
     if model.spec.builder != "nanodet_plus" or not isinstance(earlier, Vision):
         raise ModelError(f"--from {name}: is no NanoDet-Plus but {model.spec.builder}; give another")
-    own, known = (cast("Vocabulary", each.heads["objects"].classes) for each in (detector, earlier))
-    if strange := [each for each in own if each not in known]:
+    own, known = (cast("BoxHead", each.heads["objects"]).classes for each in (detector, earlier))
+    if strange := [label for label in own if label not in known]:
         raise ModelError(f"--from {name}: does not know {', '.join(strange[:3])}; teach it these, or give another")
     begin_with(detector, earlier)
