@@ -122,7 +122,7 @@ def of_run() -> str:
 
 
 def of_seen() -> str:
-    """Return what `see` wrote; nothing, as long as it has not said that it is done. Each picture is whole at any time."""
+    """Return what `see` wrote; nothing, as long as it is not done. Each picture is whole at any time."""
     for path in Path("out").glob("*.jpg"):
         with Image.open(path) as image:
             image.load()
