@@ -128,6 +128,7 @@ def watch_writing(folder: Path, elsewhere: list[str]) -> None:
             writing = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if isinstance(flags, int) else "w" in mode
         else:
             path, writing = (given or ("",))[0], event in ("os.remove", "os.rename", "os.rmdir", "os.mkdir")
+            writing = writing and given[-1] == -1  # else it is a name in a folder that was looked into before
         if writing and isinstance(path, str | bytes | os.PathLike):
             place = os.path.abspath(os.fsdecode(path))
             if not place.startswith((inside, "/dev/", "/proc/", "/sys/")):

@@ -18,6 +18,7 @@ from allsight.cli.main import main
 from allsight.data.formats.catalogue import open_dataset, splits, write_datasets
 from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.dataset import Dataset, Example
+from allsight.files import settle
 from allsight.hub import Display, Model, load
 from allsight.recipes.common.identity import read_recipe
 from allsight.scene import Scene, Vocabulary
@@ -86,6 +87,8 @@ def files(folder: Path, *suffixes: str) -> Iterator[tuple[str, bytes]]:
 
 
 def digest(folder: Path, *suffixes: str) -> str:
+    """Return what stands in a folder, once what was begun there is ended."""
+    settle(folder)
     return "\n".join(f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in files(folder, *suffixes))
 
 
@@ -93,7 +96,10 @@ def of_model(folder: str) -> Callable[[], str]:
     """Return what reads a model: all that is the same each time that it is made; nothing, where none stands."""
 
     def look() -> str:
-        if not Path(folder).is_dir() or not any(path.name != "recipe.json" for path in Path(folder).iterdir()):
+        places = [Path(folder), Path(folder, "model")]
+        for place in places:
+            settle(place)
+        if not any((place / "config.json").is_file() for place in places):
             return ""
         read = load(folder)
         card = {key: value for key, value in read.card.items() if key not in UNSTEADY}
@@ -108,11 +114,19 @@ def of_model(folder: str) -> Callable[[], str]:
 
 def of_run() -> str:
     """Return what a run came to, and what it says that it is; nothing, as long as it has no model."""
-    if not Path("run/model").is_dir() or not (seen := of_model("run")()):
+    if not (seen := of_model("run")()):
         return ""
     recipe = read_recipe(Path("run"))
     scores = Path("run/resamples.json")
     return json.dumps([recipe, seen, scores.read_text() if scores.exists() else ""], sort_keys=True)
+
+
+def of_seen() -> str:
+    """Return what `see` wrote; nothing, as long as it is not done. Each picture is whole at any time."""
+    for path in Path("out").glob("*.jpg"):
+        with Image.open(path) as image:
+            image.load()
+    return digest(Path("out")) if Path("out/seen.json").exists() else ""
 
 
 def of_dataset() -> str:
@@ -239,7 +253,7 @@ def _of_claim() -> str:
 
 
 _ALL = [
-    command("see", "see in --model tiny --runtime torch --out out --force", _see, lambda: digest(Path("out"))),
+    command("see", "see in --model tiny --runtime torch --out out --force", _see, of_seen),
     command("eval", "eval tiny data --out report --force", _evaluate, lambda: digest(Path("report"))),
     command("calibrate", "calibrate tiny data --force", _calibrate, of_model("tiny")),
     command("calibrate --out", "calibrate tiny data --out copy --force", _calibrate_copy, of_model("copy")),

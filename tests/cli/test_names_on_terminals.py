@@ -28,7 +28,7 @@ def test_what_is_shown_has_nothing_but_letters(capsys):
     assert all(each.isprintable() or each == "\n" for each in said)
     assert said.count("owned") == 3
     assert "\\x1b]0;owned\\x07\\x9b31m\\u202e" in said
-    assert "second line" in said.splitlines()[0 if said.startswith("second") else 2]
+    assert "second line" in said.splitlines()
 
 
 @pytest.mark.parametrize("text", ["cat", "Äpfel & Birnen", "👩‍🔬", "日本", "<b>"])

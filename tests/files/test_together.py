@@ -100,7 +100,7 @@ def test_a_failure_leaves_all_as_it_was(tmp_path):
     assert words(tmp_path) == before and not (tmp_path / "deep").exists()
 
 
-@pytest.mark.parametrize("name", ["../victim", "/etc/victim", "..", ""])
+@pytest.mark.parametrize("name", ["../victim", "/etc/victim", "..", "", "a\0b", 3])
 def test_a_folder_from_elsewhere_cannot_have_files_removed(tmp_path, name):
     (tmp_path / "victim").write_text("here")
     folder = tmp_path / "set"

@@ -113,7 +113,7 @@ def _plan(whole: Path) -> dict[str, list[str]]:
     try:
         plan = json.loads((whole / _PLAN).read_text(encoding="utf-8"))
         names = [*plan["going"], *plan["coming"]]
-        if any(name in ("", ".", "..") or os.path.basename(name) != name for name in names):
+        if any(name in ("", ".", "..") or "\0" in name or os.path.basename(name) != name for name in names):
             raise ValueError("it names files of other folders")
     except FileNotFoundError:
         return {"going": [], "coming": []}
