@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from allsight.files import write_json
-from allsight.recipes.everyday import Everyday
-from allsight.recipes.job import train
+from allsight.recipes.run import train
+from allsight.recipes.whole.everyday import Everyday
 from machine import machine
 
 COUNTS = (25, 50, 100, 200)

@@ -27,9 +27,10 @@ from torch import Tensor
 
 from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.cli.looking import Told, told
+from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.reading import read_picture
 from allsight.draw import draw
-from allsight.hub import Model, Preprocessing, Spec, load
+from allsight.hub import Display, Model, Spec, load
 from allsight.models.detection.retinanet import retinanet_narrow
 from allsight.models.vision import Vision
 from allsight.predict import Predictor, stream
@@ -50,7 +51,9 @@ def made_model() -> Model:
     ).eval()
     head: Any = system.heads["objects"]
     head.selection = replace(head.selection, score_threshold=0.0, most=8)
-    return Model(system, Spec("retinanet_narrow"), Preprocessing(384, fill=(127, 127, 127)), {"": 0.0}, name=MADE)
+    return Model(
+        system, Spec("retinanet_narrow"), PictureInputs(384, fill=(127, 127, 127)), Display({"": 0.0}), name=MADE
+    )
 
 
 def writer(folder: Path) -> Write:

@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from allsight.hub import Preprocessing
+from allsight.data.inputs import PictureInputs
 from allsight.models.vision import Vision
-from allsight.recipes.job import train
-from allsight.recipes.segmenter import BUILDERS, Architecture, Segmenter
+from allsight.recipes.run import train
+from allsight.recipes.segmentation.segmenter import BUILDERS, Architecture, Segmenter
 from allsight.scene import Vocabulary
 from allsight.systems import builder
 from timing import Rows, cpu_milliseconds, report
 
 LONGEST = 320
-SIZE = Preprocessing(LONGEST).frame((240, 320)).padded
+SIZE = PictureInputs(LONGEST).frame((240, 320)).padded
 CLASSES = Vocabulary(tuple(f"class {i}" for i in range(11)))
 INDEXED = tuple(name for name in BUILDERS if name.startswith(("segnet", "deconvnet")))
 ANY_TRUNK = tuple(name for name in BUILDERS if name not in INDEXED)

@@ -32,10 +32,10 @@ class Clocked(TrainingStep):
         super().__init__(system)
         self.called: list[float] = []
 
-    def forward(self, batch: Any) -> dict[str, Tensor]:
+    def forward(self, batch: Any, turn: str) -> dict[str, Tensor]:
         """Return the losses."""
         self.called.append(time.perf_counter())
-        return super().forward(batch)
+        return super().forward(batch, turn)
 
     def milliseconds(self, warm_up: int) -> float:
         """Return the median time from one step to the next."""
@@ -87,7 +87,7 @@ def plain(data: Made, steps: int, precision: str, frozen: bool, warm_up: int) ->
     for batch in itertools.islice(itertools.cycle(batches), steps):
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            losses = step(batch)
+            losses = step(batch, "all")
         torch.stack([loss.float() for loss in losses.values()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(step.parameters(), 10.0)
         optimizer.step()

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.backbones.pictures.trunk import Trunk
-from allsight.hub import Model, Preprocessing, Spec
-from allsight.models.system import System
+from allsight.data.inputs import PictureInputs
+from allsight.hub import Model, Spec
+from allsight.models.system import Answering
 from allsight.predict.runtimes import Runtime, cores
 from allsight.scene import Frame, Scene
 from arms import runtimes_of
@@ -33,7 +34,7 @@ class TrunkOutputs(NamedTuple):
     head: Tensor
 
 
-class Bare(System):
+class Bare(Answering[Frame, Scene]):
     """A trunk by itself."""
 
     def __init__(self, trunk: Trunk) -> None:
@@ -48,9 +49,9 @@ class Bare(System):
         """Return nothing: there is nothing to learn."""
         return {}
 
-    def decode(self, outputs: TrunkOutputs, frames: Sequence[Frame]) -> list[Scene]:
+    def decode(self, outputs: TrunkOutputs, places: Sequence[Frame]) -> list[Scene]:
         """Return empty Scenes."""
-        return [Scene(frame.original) for frame in frames]
+        return [Scene(frame.original) for frame in places]
 
 
 def together(run: Callable[[Tensor], Any], pictures: Tensor, count: int) -> float:
@@ -76,7 +77,7 @@ def main() -> None:
     repeats = 3 if given.quick else 25
     torch.manual_seed(0)
     system = Bare(efficientnet_lite0().cut("head")).eval()
-    model = Model(system, Spec("efficientnet_lite0"), Preprocessing(SIDE), name="trunk")
+    model = Model(system, Spec("efficientnet_lite0"), PictureInputs(SIDE), name="trunk")
     pictures = torch.randint(0, 256, (1, 3, SIDE, SIDE), dtype=torch.uint8)
     eager: Runtime = torch.inference_mode()(system)
     threads = torch.get_num_threads()

@@ -27,7 +27,7 @@ from allsight.hub import load as load_model
 from allsight.models.explanations import class_activation_map, grad_cam, tag
 from allsight.models.vision import Vision
 from allsight.predict import Predictor, load
-from allsight.recipes.objects import read_objects
+from allsight.recipes.detection.objects import read_objects
 
 FOLDER = Path(__file__).parent / "pictures"
 LIMIT = 150_000  # bytes

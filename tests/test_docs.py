@@ -1,11 +1,14 @@
 """What the documentation shows is true: commands are run on made data, and Python blocks with them."""
 
 import gzip
+import pkgutil
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from allsight.data.formats.catalogue import write_datasets
 from allsight.data.pictures.dataset import Dataset, Example
 from allsight.files import write_json
 from allsight.scene import Masks, Scene, Vocabulary
+from allsight.systems import INPUTS, SYSTEMS
 from allsight.weights.find import available
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +34,7 @@ SHELL, PYTHON, NOT_RUN = {"sh", "console"}, {"python"}, {"text", "json"}
 # Appended to what the documentation says, so that a training takes seconds.
 SMALL = {
     "retinanet": ["--epochs", "1", "--longest", "96", "--batch-size", "4", "--steps", "3"],
+    "nanodet": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "faster_rcnn": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "mask_rcnn": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
     "watershed": ["--epochs", "1", "--longest", "96", "--batch-size", "4"],
@@ -189,7 +194,8 @@ def obstacle(text: str) -> str | None:
         if not Path(path).exists():
             return f"{path} has no made twin"
     named = re.findall(r"--model (\S+)|allsight eval (\S+)|load\(\"([^\"]+)\"\)", text)
-    models = {name for names in named for name in names if name}
+    made = re.findall(r"(?:out=|Path\(|save\()\"(runs/\w+)", text)  # by the block itself
+    models = {name for names in named for name in names if name and name not in made}
     if re.search(r"allsight see", text) and "--model" not in text and "--help" not in text:
         models.add("everyday")
     missing = [name for name in models if name not in available() and not Path(name).exists()]
@@ -206,12 +212,15 @@ def run_command(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_page_does_what_it_says(page: Path, request: pytest.FixtureRequest) -> None:
+def test_page_does_what_it_says(page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(language, text) for language, text in blocks(page) if language in SHELL | PYTHON]
     if not found:
         return
     request.getfixturevalue("workplace")
-    names: dict[str, Any] = {"__name__": "page"}
+    for table in (SYSTEMS, INPUTS):  # a page may add lines of its own, which name objects of the module "page"
+        request.addfinalizer(lambda table=table, before=dict(table): (table.clear(), table.update(before)))
+    monkeypatch.setitem(sys.modules, "page", module := ModuleType("page"))
+    names = vars(module)
     for language, text in found:
         if language in SHELL:
             for words in commands(text):
@@ -220,6 +229,12 @@ def test_page_does_what_it_says(page: Path, request: pytest.FixtureRequest) -> N
             program = compile(text, name_of(page), "exec")
             if obstacle(text) is None:
                 exec(program, names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_objects_that_a_page_names_exist(page: Path) -> None:
+    for name in set(re.findall(r"(?:`|:: |~)(allsight(?:\.\w+)+)", page.read_text("utf-8"))):
+        pkgutil.resolve_name(name)
 
 
 def test_pictures_are_small_and_shown() -> None:

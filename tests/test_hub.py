@@ -1,16 +1,21 @@
 """Saved models: what is written comes back, and what is broken is said in one line."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from allsight import hub
+from allsight.data.inputs import PictureInputs
 from allsight.errors import AllsightError, ModelError, WeightsError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Display, Model, Spec
 from allsight.knowing.knowledge import Knowledge
 from allsight.metrics.calibration import Platt
-from allsight.systems import PARTS, SYSTEMS, TRUNKS, builder
+from allsight.predict import Predictor
+from allsight.scene import Vocabulary
+from allsight.systems import INPUTS, PARTS, SYSTEMS, TRUNKS, builder
 
 SPEC = Spec(
     "retinanet_narrow",
@@ -27,7 +32,9 @@ PICTURES = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8, generator=to
 @pytest.fixture
 def saved(tmp_path):
     torch.manual_seed(0)
-    model = Model(SPEC.build().eval(), SPEC, Preprocessing(64), {"cat": 0.5}, card={"title": "Pets", "licence": "CC0"})
+    model = Model(
+        SPEC.build().eval(), SPEC, PictureInputs(64), Display({"cat": 0.5}), card={"title": "Pets", "licence": "CC0"}
+    )
     return model, model.save(tmp_path / "pets", half=False)
 
 
@@ -37,7 +44,7 @@ def logits(model):
 
 
 def test_every_name_in_the_table_is_a_function():
-    for name in (*SYSTEMS, *TRUNKS, *PARTS):
+    for name in (*SYSTEMS, *TRUNKS, *INPUTS, *PARTS):
         assert callable(builder(name))
 
 
@@ -50,11 +57,16 @@ def test_specs_survive_json():
     assert Spec.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
 
 
+def test_inputs_and_vocabularies_tell_how_they_are_built():
+    for part in (PictureInputs(96, multiple=16, fill=(1, 2, 3)), Vocabulary(("cat", "dog"), (7, 9))):
+        assert Spec.from_json(json.loads(json.dumps(Spec.of(part).to_json()))).build() == part
+
+
 def test_a_model_comes_back_as_it_was(saved):
     model, folder = saved
     again = hub.load(folder)
     torch.testing.assert_close(logits(again), logits(model), rtol=0, atol=0)
-    assert (again.thresholds, again.preprocessing, again.card) == (model.thresholds, model.preprocessing, model.card)
+    assert (again.display, again.inputs, again.card) == (model.display, model.inputs, model.card)
     assert not again.system.training
     assert "# Pets" in (folder / "README.md").read_text()
 
@@ -70,7 +82,7 @@ def test_half_precision_halves_the_file_and_hardly_changes_the_answer(saved, tmp
 def test_what_a_package_carries_is_left_out_and_found_again(tmp_path):
     names = Spec("vocabulary", {"names": ["cat"]})
     spec = Spec("everyday", {"classes": names, "parts": ["tags", "objects"], "channels": 32, "depth": 1})
-    model = Model(spec.build().eval(), spec, Preprocessing(64), left_out=("trunk.", "heads.tags."))
+    model = Model(spec.build().eval(), spec, PictureInputs(64), left_out=("trunk.", "heads.tags."))
     folder = model.save(tmp_path / "small", half=False)
     assert (folder / "model.safetensors").stat().st_size < 1_000_000
     torch.testing.assert_close(logits(hub.load(folder)), logits(model), rtol=0, atol=0)
@@ -106,6 +118,90 @@ def test_damaged_knowledge_says_what_to_do(saved):
     (folder / "knowledge.safetensors").write_bytes(b"rubbish")
     with pytest.raises(WeightsError, match=r"knowledge.safetensors: is damaged .* delete it"):
         hub.load(folder)
+
+
+SHIPPED = ("cells", "everyday", "nanodet", "nuclei", "street")
+FIELDS = ("boxes", "labels", "scores", "weak", "tags", "regions", "region_scores", "panoptic")
+
+
+def assert_same(found, expected):
+    for name in FIELDS:
+        one, other = getattr(found, name), getattr(expected, name)
+        assert (one is None) == (other is None), name
+        assert one is None or torch.equal(one, other), name
+    assert (found.segments, found.masks is None) == (expected.segments, expected.masks is None)
+    assert found.masks is None or torch.equal(found.masks.bits, expected.masks.bits)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_of_format_1_answers_the_same_as_format_2(name, tmp_path):
+    first = json.loads((Path(hub.__file__).parent / "weights" / name / "config.json").read_text())
+    assert first["format"] == 1
+    shipped = hub.load(name)
+    assert shipped.inputs == PictureInputs(**first["preprocessing"])
+    assert shipped.display == Display(first["thresholds"], first.get("region_thresholds", {}))
+    folder = shipped.save(tmp_path / name, half=False)
+    second = json.loads((folder / "config.json").read_text())
+    assert second["format"] == hub.FORMAT == 2
+    assert second["spec"] == first["spec"] and second["card"] == first["card"]
+    assert second["inputs"] == {"builder": "pictures", "arguments": first["preprocessing"]}
+    again = hub.load(folder)
+    assert (again.display, again.inputs, again.left_out) == (shipped.display, shipped.inputs, shipped.left_out)
+    picture = torch.nn.functional.interpolate(PICTURES.float(), (96, 128), mode="bicubic").clamp(0, 255).byte()[0]
+    one, two = (Predictor(model, abstain=model.knowledge is not None) for model in (shipped, again))
+    assert_same(two(picture), one(picture))
+    assert_same(two.scenes([picture])[0], one.scenes([picture])[0])
+
+
+def test_all_that_are_shipped_are_tested():
+    assert {path.parent.name for path in (Path(hub.__file__).parent / "weights").glob("*/config.json")} == set(SHIPPED)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": 3}, "of format 1 or 2"),
+        ({"spec": None}, "'spec' is null"),
+        ({"spec": {"arguments": {}}}, "names no builder"),
+        ({"spec": {"builder": "retinanet_narrow"}}, "retinanet_narrow has no arguments"),
+        ({"spec": {"builder": "efficientnet_lite0", "arguments": {"weights": False}}}, "builds no system"),
+        ({"inputs": ["pictures"]}, "'inputs' is"),
+        ({"inputs": {"builder": "vocabulary", "arguments": {"names": []}}}, "no inputs are called 'vocabulary'"),
+        ({"inputs": {"builder": "pictures", "arguments": {"longest": "long"}}}, "longest long is not a number"),
+        ({"inputs": {"builder": "pictures", "arguments": {"longest": 64, "fill": [300, 0, 0]}}}, "is not a colour"),
+        ({"inputs": {"builder": "pictures", "arguments": {"width": 3}}}, "unexpected keyword argument 'width'"),
+        ({"display": 0.5}, "'display' is 0.5"),
+        ({"display": {"thresholds": {"cat": "high"}}}, "'high' is no threshold for 'cat'"),
+        ({"display": {"colour": {}}}, "unexpected keyword argument 'colour'"),
+        ({"left_out": "trunk."}, "'left_out' is"),
+        ({"left_out": [3]}, "'left_out' has what is no prefix"),
+        ({"card": None}, "'card' is null"),
+    ],
+)
+def test_a_config_that_is_wrong_says_where(saved, change, said):
+    folder = saved[1]
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(WeightsError) as caught:
+        hub.load(folder)
+    assert said in str(caught.value)
+    assert str(folder / "config.json") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("entry", ["spec", "inputs", "display", "left_out", "card"])
+def test_a_config_that_lacks_something_says_what(saved, entry):
+    folder = saved[1]
+    config = json.loads((folder / "config.json").read_text())
+    del config[entry]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=f"config.json: does not describe a model \\('{entry}' is missing"):
+        hub.load(folder)
+
+
+def test_a_model_without_anything_to_display_comes_back_without(saved, tmp_path):
+    folder = replace(saved[0], display=None).save(tmp_path / "bare")
+    assert hub.load(folder).display is None
 
 
 @pytest.mark.parametrize(

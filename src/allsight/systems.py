@@ -1,10 +1,9 @@
 """The one explicit table: name -> "module:builder". Text, so that help needs no torch."""
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-from allsight.errors import ModelError
+from allsight.lookup import named
 
 SYSTEMS = {
     "retinanet": "allsight.models.detection.retinanet:retinanet",
@@ -16,6 +15,7 @@ SYSTEMS = {
     "mask_rcnn_narrow": "allsight.models.instances.mask_rcnn:mask_rcnn_narrow",
     "watershed_net": "allsight.models.instances.watershed:watershed_net",
     "windows": "allsight.models.detection.windows:windows",
+    "nanodet_plus": "allsight.models.detection.nanodet:nanodet_plus",
     "classifier": "allsight.models.classification.tags:classifier",
     "fpn_regions": "allsight.models.segmentation.fpn:fpn_regions",
     "fpn_regions_narrow": "allsight.models.segmentation.fpn:fpn_regions_narrow",
@@ -35,16 +35,16 @@ SYSTEMS = {
 
 _PICTURES = "allsight.backbones.pictures"
 TRUNKS = {
-    **{
-        name: f"allsight.backbones.pictures.efficientnet_lite:{name}"
-        for name in (f"efficientnet_lite{i}" for i in range(3))
-    },
+    **{f"efficientnet_lite{i}": f"{_PICTURES}.efficientnet_lite:efficientnet_lite{i}" for i in range(3)},
     **{f"resnet{i}": f"{_PICTURES}.resnet:resnet{i}" for i in (18, 34, 50, 101, 152)},
     **{f"vgg{i}{norm}": f"{_PICTURES}.vgg:vgg{i}{norm}" for i in (11, 13, 16, 19) for norm in ("", "_bn")},
+    "shufflenet_v2": f"{_PICTURES}.shufflenet:shufflenet_v2",
     "googlenet": f"{_PICTURES}.googlenet:googlenet",
     "inception_v3": f"{_PICTURES}.inception:inception_v3",
     **{name: f"{_PICTURES}.contracting:{name}" for name in ("unet_encoder", "vgg_narrow")},
 }
+
+INPUTS = {"pictures": "allsight.data.inputs:PictureInputs"}
 
 PARTS = {"vocabulary": "allsight.scene:Vocabulary"}
 
@@ -53,11 +53,7 @@ def builder(name: str) -> Callable[..., Any]:
     """Return the function behind a name.
 
     Raises:
-        ModelError: no system, trunk or part is called so.
+        ModelError: no system, trunk, inputs or part is called so.
     """
-    table = {**SYSTEMS, **TRUNKS, **PARTS}
-    if name not in table:
-        raise ModelError(f"no system or trunk is called {name!r}; there are {', '.join(table)}")
-    module, _, function = table[name].partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
-    return found
+    function: Callable[..., Any] = named({**SYSTEMS, **TRUNKS, **INPUTS, **PARTS}, name, "system or trunk")
+    return function

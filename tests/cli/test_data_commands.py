@@ -1,11 +1,15 @@
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from calling import make_picture
 from tiny_model import CLASSES
 
-from allsight.data.formats.catalogue import open_dataset
+from allsight.cli.convert import Form
+from allsight.data.formats.catalogue import FORMATS, open_dataset
+from allsight.hub import load
+from allsight.predict import Predictor
 
 
 def write_yolo(root: Path, bad: bool = False) -> Path:
@@ -176,7 +180,12 @@ def test_eval_json_to_stdout(call, tags, classifier):
     assert result.code == 0
     scores = json.loads(result.out)
     assert scores["task"] == "tags"
-    assert 0 <= scores["scores"]["top-1"] <= 1
+    predictor = Predictor(load(classifier), precision="float32")
+    examples = open_dataset(tags).examples
+    likeliest = [int(predictor.scenes([example.picture()])[0].tags.argmax()) for example in examples]
+    right = [label == int(e.scene.tags.argmax()) for label, e in zip(likeliest, examples, strict=True)]
+    assert scores["pictures"] == len(right) == 15
+    assert scores["scores"]["top-1"] == pytest.approx(sum(right) / 15)
     assert "top-1" in result.err
 
 
@@ -223,3 +232,7 @@ def test_models_shows_what_a_card_says(call, detector, monkeypatch):
         assert "config.json: is damaged" in result.one_line()
     finally:
         (detector.parent / "broken" / "config.json").unlink()
+
+
+def test_every_form_that_can_be_written_can_be_asked_for() -> None:
+    assert set(get_args(Form)) == {name for name, form in FORMATS.items() if form.write is not None}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from allsight.hub import Model
+from allsight.hub import Display, Model
 from allsight.metrics.instances import mask_overlaps
 from allsight.predict import Predictor
 from allsight.predict.graphs import write_onnx
@@ -53,7 +53,7 @@ def narrowed_with_graph(model: Model, name: str, folder: Path) -> tuple[Model, P
     pytest.importorskip("onnxscript")
     (seen,) = Predictor(model).scenes([smooth((96, 96))])
     scores = [score for score, other in zip(seen.scores.tolist(), seen.names(), strict=True) if other == name]
-    one = replace(model, system=deepcopy(model.system), thresholds={name: (scores[2] + scores[3]) / 2, "": 1.1})
+    one = replace(model, system=deepcopy(model.system), display=Display({name: (scores[2] + scores[3]) / 2, "": 1.1}))
     narrow(one)
     write_onnx(one, folder / "narrowed.onnx")
     return one, folder / "narrowed.onnx"
@@ -61,12 +61,12 @@ def narrowed_with_graph(model: Model, name: str, folder: Path) -> tuple[Model, P
 
 def assert_shows_the_same(model: Model, narrowed: Model, runtime: Runtime) -> None:
     """Fail unless a narrowed model shows what the whole one does, with as many masks as there are wanted objects."""
-    whole, fast = Predictor(replace(model, thresholds=narrowed.thresholds)), Predictor(narrowed, runtime=runtime)
+    whole, fast = Predictor(replace(model, display=narrowed.display)), Predictor(narrowed, runtime=runtime)
     masks = set()
     for size in SIZES:
         picture, frame = fast.prepare(smooth(size))
         masks.add(fast.runtime(picture[None]).heads["objects"].masks.shape[1])
-        expected, found = (each.shown(each.parts(picture, frame)) for each in (whole, fast))
+        expected, found = (each.shown(each.answer(picture, frame)) for each in (whole, fast))
         assert found.names() == expected.names()
         torch.testing.assert_close(found.scores, expected.scores, atol=1e-3, rtol=0)
         torch.testing.assert_close(found.boxes, expected.boxes, atol=1e-2, rtol=1e-4)

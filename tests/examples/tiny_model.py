@@ -2,7 +2,8 @@
 
 import torch
 
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.data.inputs import PictureInputs
+from allsight.hub import Display, Model, Spec
 
 CLASSES = ("cat", "dog", "Äpfel & Birnen")
 
@@ -16,7 +17,9 @@ def tiny_detector(name: str = "tiny", *, channels: int = 16, seed: int = 0) -> M
     system = spec.build().eval()
     bias = [m.bias for m in system.heads["objects"].classification.modules() if isinstance(m, torch.nn.Conv2d)][-1]
     torch.nn.init.zeros_(bias)  # the prior of 0.01 would keep it silent
-    return Model(system, spec, Preprocessing(64), {"": 0.3}, card={"title": "Tiny", "licence": "CC0"}, name=name)
+    return Model(
+        system, spec, PictureInputs(64), Display({"": 0.3}), card={"title": "Tiny", "licence": "CC0"}, name=name
+    )
 
 
 def tiny_classifier(names: tuple[str, ...] = CLASSES, *, seed: int = 0) -> Model:
@@ -29,4 +32,4 @@ def tiny_classifier(names: tuple[str, ...] = CLASSES, *, seed: int = 0) -> Model
     torch.manual_seed(seed)
     system = spec.build().eval()
     torch.nn.init.normal_(system.heads["tags"].classifier.weight)
-    return Model(system, spec, Preprocessing(64), name="tiny-classifier")
+    return Model(system, spec, PictureInputs(64), name="tiny-classifier")

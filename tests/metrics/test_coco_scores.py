@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,8 @@ Made = Callable[..., tuple[list[Scene], list[Scene]]]
 
 
 def assert_equal(one: CocoScores, two: CocoScores) -> None:
-    for name, value in one.as_dict().items():
-        wanted = two.as_dict()[name]
+    for name, value in asdict(one).items():
+        wanted = asdict(two)[name]
         if isinstance(value, dict):
             assert value.keys() == wanted.keys()
             value, wanted = list(value.values()), list(wanted.values())

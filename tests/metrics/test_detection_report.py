@@ -1,6 +1,7 @@
 """What a report tells: curves, thresholds, confusions and the worst pictures."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -100,9 +101,12 @@ def test_confusion_by_hand() -> None:
 def test_confusion_counts_everything_once(made: Made) -> None:
     truths, predictions = made(40, seed=6)
     truths = [t.with_(difficult=None, crowd=None) for t in truths]
-    matrix, _ = box_confusion(truths, predictions, threshold=0.0)
+    matrix, names = box_confusion(truths, predictions, threshold=0.0)
     assert matrix[:-1].sum() == sum(len(t) for t in truths)
     assert matrix[:, :-1].sum() == sum(len(p) for p in predictions)
+    there, said = (Counter(name for scene in scenes for name in scene.names()) for scenes in (truths, predictions))
+    assert matrix.sum(1)[:-1].tolist() == [there[name] for name in names[:-1]]
+    assert matrix.sum(0)[:-1].tolist() == [said[name] for name in names[:-1]]
 
 
 def test_crowds_are_neither_here_nor_there() -> None:

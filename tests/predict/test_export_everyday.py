@@ -13,7 +13,8 @@ from same_answers import (
     smooth,
 )
 
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.data.inputs import PictureInputs
+from allsight.hub import Display, Model, Spec
 from allsight.predict.graphs import outputs_like, write_onnx
 from allsight.predict.runtimes import OnnxRuntime
 
@@ -35,7 +36,7 @@ def model() -> Model:
     for last in (boxes.classification.last, boxes.regression.last, head.masks, regions.decoder.last):
         for layer in (part for part in last.modules() if isinstance(part, torch.nn.Conv2d)):
             torch.nn.init.normal_(layer.weight, std=0.3)
-    return Model(system, spec, Preprocessing(96), {"": 0.0}, name="tiny")
+    return Model(system, spec, PictureInputs(96), Display({"": 0.0}), name="tiny")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from same_answers import (
     smooth,
 )
 
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.data.inputs import PictureInputs
+from allsight.hub import Model, Spec
 from allsight.models.instances.mask_rcnn import MaskRCNNHead
 from allsight.predict.graphs import outputs_like, write_onnx
 from allsight.predict.runtimes import OnnxRuntime
@@ -32,7 +33,7 @@ def model() -> Model:
     assert isinstance(head, MaskRCNNHead)
     for layer in (head.regions.classification, head.regions.regression, head.masks.last):
         torch.nn.init.normal_(layer.weight, std=0.3)
-    return Model(system, spec, Preprocessing(96), name="tiny")
+    return Model(system, spec, PictureInputs(96), name="tiny")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from tiny_model import tiny_detector
 
 import allsight
 from allsight.errors import PictureError
-from allsight.hub import Model
+from allsight.hub import Display, Model
 from allsight.predict import Predictor
 from allsight.scene import Scene, Vocabulary
 
@@ -87,7 +87,7 @@ def test_display_thresholds_are_per_class(model):
         weak=torch.tensor([False, False, False, True]),
         object_classes=names,
     )
-    model = Model(model.system, model.spec, model.preprocessing, {"a": 0.4, "": 0.6, "c": 0.5})
+    model = Model(model.system, model.spec, model.inputs, Display({"a": 0.4, "": 0.6, "c": 0.5}))
     assert Predictor(model).shown(scene).labels.tolist() == [0, 2, 2]
     assert Predictor(model, threshold=0.9).shown(scene).labels.tolist() == [2]
     tags = Scene((9, 9), tags=torch.tensor([0.1]))
@@ -110,7 +110,7 @@ def test_narrowed_to_what_is_shown_it_shows_the_same(model, tmp_path):
     picture = noise(50, 70)
     (seen,) = Predictor(model).scenes([picture])
     least = seen.scores[seen.labels == 1][2].item() - 1e-4
-    folder = replace(model, thresholds={"dog": least, "": 1.1}).save(tmp_path / "model", half=False)
+    folder = replace(model, display=Display({"dog": least, "": 1.1})).save(tmp_path / "model", half=False)
     whole, narrowed = allsight.load(folder), allsight.load(folder, shown_only=True)
     shown = narrowed(picture)
     assert len(shown) >= 3
@@ -121,6 +121,6 @@ def test_narrowed_to_what_is_shown_it_shows_the_same(model, tmp_path):
 
 
 def test_where_thresholds_are_given_nothing_is_left_out(model, tmp_path):
-    folder = replace(model, thresholds={"": 1.1}).save(tmp_path / "model", half=False)
+    folder = replace(model, display=Display({"": 1.1})).save(tmp_path / "model", half=False)
     given = allsight.load(folder, shown_only=True, threshold=0.1)
     assert len(set(given(noise(50, 70)).names())) > 1

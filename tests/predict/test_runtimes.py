@@ -10,9 +10,10 @@ import torch
 from tiny_model import tiny_classifier, tiny_detector
 from torch import Tensor, nn
 
+from allsight.data.inputs import PictureInputs
 from allsight.data.pictures.reading import read_picture
 from allsight.errors import ModelError, OutputError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Model, Spec
 from allsight.knowing.familiarity import Familiarity, picture_vector
 from allsight.knowing.knowledge import Knowledge
 from allsight.machine import packages
@@ -20,7 +21,7 @@ from allsight.metrics.calibration import Platt
 from allsight.ops.nms import batched_nms
 from allsight.ops.roi_align import roi_align
 from allsight.predict import Predictor, graphs, runtimes
-from allsight.predict.graphs import lean, leaves, outputs_like, rebuild, write_onnx
+from allsight.predict.graphs import leaves, outputs_like, rebuild, write_onnx
 from allsight.predict.runtimes import OnnxRuntime, OpenVinoRuntime, Runtime, TorchRuntime, open_runtime
 
 SIZES = [(32, 32), (32, 64), (64, 32), (96, 64), (128, 160), (288, 384)]
@@ -68,7 +69,7 @@ def same_boxes(model: Model, runtime: Runtime, picture: Tensor) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_one_graph_gives_what_torch_gives_at_every_size(size, detector, runtime):
     pictures = noise(*size)
-    expected, found = leaves(lean(TorchRuntime(detector.system)(pictures))), leaves(runtime(pictures))
+    expected, found = leaves(detector.system.lean(TorchRuntime(detector.system)(pictures))), leaves(runtime(pictures))
     assert list(found) == list(expected) == [f"heads.objects.{name}" for name in ("logits", "deltas", "anchors")]
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=1e-3, rtol=1e-4)
@@ -131,10 +132,10 @@ def test_two_stages_in_one_graph(tmp_path):
     }
     spec = Spec("faster_rcnn_narrow", parts)
     torch.manual_seed(0)
-    model = Model(spec.build().eval(), spec, Preprocessing(96))
+    model = Model(spec.build().eval(), spec, PictureInputs(96))
     write_onnx(model, tmp_path / "two.onnx", (64, 96))
     like, pictures = outputs_like(model), noise(64, 96)
-    expected = leaves(lean(TorchRuntime(model.system)(pictures)))
+    expected = leaves(model.system.lean(TorchRuntime(model.system)(pictures)))
     for kind, package in ((OnnxRuntime, "onnxruntime"), (OpenVinoRuntime, "openvino")):
         pytest.importorskip(package)
         for name, value in leaves(kind(tmp_path / "two.onnx", like)(pictures)).items():
@@ -149,7 +150,7 @@ def test_outputs_are_taken_apart_and_put_together(detector):
     assert type(again) is type(outputs)
     assert list(leaves(again)) == list(flat)
     assert all(one is other for one, other in zip(leaves(again).values(), flat.values(), strict=True))
-    assert lean(outputs).features == {}
+    assert detector.system.lean(outputs).features == {}
     assert rebuild([(1, None), torch.zeros(1)], iter([torch.ones(1)])) == [(1, None), torch.ones(1)]
 
 
@@ -314,7 +315,7 @@ def test_a_runtime_that_is_not_there(name, cache, detector, monkeypatch):
 
 
 def test_every_runtime_abstains_alike(detector, tmp_path):
-    frame = detector.preprocessing.frame((48, 64))
+    frame = detector.inputs.frame((48, 64))
     with torch.inference_mode():
         learned = [detector.system(noise(64, 64, seed=i)).features for i in range(20)]
         expected = detector.system(noise(64, 64))

@@ -15,8 +15,8 @@ from allsight.data.pictures.dataset import Dataset, Example
 from allsight.errors import ModelError
 from allsight.models.segmentation.unet import BorderedRegionHead
 from allsight.predict import Predictor
-from allsight.recipes.job import train
-from allsight.recipes.segmenter import BUILDERS, Architecture, Segmenter
+from allsight.recipes.run import train
+from allsight.recipes.segmentation.segmenter import BUILDERS, Architecture, Segmenter, build
 from allsight.scene import Scene, Vocabulary
 from allsight.systems import SYSTEMS
 
@@ -52,7 +52,7 @@ def test_it_trains_and_comes_back(architecture: Architecture, fields: Path, tmp_
     scores = train(recipe, tmp_path / "run", say=lambda line: None)
     assert 0 <= scores["mean IoU"] <= 1
     model = hub.load(tmp_path / "run")
-    assert model.spec.builder == recipe.builder
+    assert model.spec.builder == BUILDERS[architecture][0]
     # Answers are as large as the picture, whatever its sides.
     Image.new("RGB", (61, 48)).save(tmp_path / "one.png")
     scene = Predictor(model)(tmp_path / "one.png")
@@ -62,8 +62,9 @@ def test_it_trains_and_comes_back(architecture: Architecture, fields: Path, tmp_
 
 def test_the_paper_s_form_is_another_builder(fields: Path) -> None:
     recipe = Segmenter(data=fields, architecture="unet", form="paper", **SMALL)
-    assert recipe.builder == "unet"
-    head = recipe.build().model.system.heads["regions"]
+    model = build(recipe).model
+    assert model.spec.builder == "unet"
+    head = model.system.heads["regions"]
     assert isinstance(head, BorderedRegionHead)
     assert [up.out_channels for up in head.decoder.upsampling] == [128, 64, 32, 16]  # as wide as the trunk
 
@@ -72,11 +73,11 @@ def test_the_paper_s_form_is_another_builder(fields: Path) -> None:
 def test_the_dilated_net_has_a_twin_with_the_trunk_s_own_strides(output_stride, fields: Path) -> None:
     settings = SMALL | {"trunk": "resnet18"}
     recipe = Segmenter(data=fields, architecture="front_end", output_stride=output_stride, **settings)
-    system = recipe.build().model.system
+    system = build(recipe).model.system
     logits = system(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).heads["regions"].logits
     assert logits.shape[-1] == 64 // output_stride
     parameters = sum(parameter.numel() for parameter in system.parameters())
-    strided = Segmenter(data=fields, architecture="fcn32s", **settings).build().model.system
+    strided = build(Segmenter(data=fields, architecture="fcn32s", **settings)).model.system
     assert parameters == sum(parameter.numel() for parameter in strided.parameters())
 
 
@@ -87,7 +88,7 @@ def test_the_dilated_net_has_a_twin_with_the_trunk_s_own_strides(output_stride, 
 def test_trunks_that_do_not_fit_are_refused(architecture, form, message, fields: Path) -> None:
     recipe = Segmenter(data=fields, architecture=architecture, form=form, **SMALL | {"trunk": "resnet18"})
     with pytest.raises(ModelError, match=message) as caught:
-        recipe.build()
+        build(recipe)
     assert "\n" not in str(caught.value)
 
 

@@ -11,8 +11,8 @@ from allsight.data.formats.catalogue import write_datasets
 from allsight.data.pictures.dataset import Dataset
 from allsight.errors import ModelError
 from allsight.predict import Predictor
-from allsight.recipes.everyday import Everyday
-from allsight.recipes.job import train
+from allsight.recipes.run import train
+from allsight.recipes.whole.everyday import Everyday, build, read
 from allsight.scene import Masks, Vocabulary
 from allsight.weights.files import read_state
 
@@ -62,7 +62,7 @@ def begun(data: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def test_layers_are_read_as_one(data: tuple[Path, ...]) -> None:
-    learned, held_out, _ = Everyday(data=data).read()
+    learned, held_out, _ = read(Everyday(data=data))
     assert (len(learned), len(held_out)) == (6, 4)
     assert learned.region_classes == held_out.region_classes
     assert learned.region_classes.names == ("wall", "dark")  # a group, and a name that is in none
@@ -82,13 +82,13 @@ def test_boxes_stay_as_they_were_and_the_rest_is_learned(
         assert torch.equal(before[name], after[name.replace("objects.", "objects.boxes.")])
     assert not any(name.startswith(("trunk.", "heads.tags.")) for name in after)
     model = hub.load(tmp_path / "run")
-    assert set(model.region_thresholds) == {"wall", "dark"}
+    assert set(model.display.region_thresholds) == {"wall", "dark"}
     picture = squares(1, seed=1)[0].pixels
     (one,), (two,) = (Predictor(m).scenes([picture]) for m in (hub.load(begun), model))
     torch.testing.assert_close(one.boxes, two.boxes, atol=1e-3, rtol=1e-4)
     shown = Predictor(model).shown(two)
     for label, name in enumerate(shown.region_classes):
-        sure = two.region_scores >= model.region_thresholds[name]
+        sure = two.region_scores >= model.display.region_thresholds[name]
         assert torch.equal(shown.regions == label, (two.regions == label) & sure)
 
 
@@ -104,4 +104,4 @@ def test_what_the_data_do_not_teach_is_left_out(
 
 def test_other_boxes_than_are_wanted_are_refused(data: tuple[Path, ...], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="boxes that are wanted"):
-        Everyday(data=data, begin="cells").build()
+        build(Everyday(data=data, begin="cells"))

@@ -7,8 +7,8 @@ from allsight import hub
 from allsight.data.formats.catalogue import write_datasets
 from allsight.data.made.shapes import made_scenes
 from allsight.predict import Predictor
-from allsight.recipes.faster_rcnn import FasterRCNN
-from allsight.recipes.job import train
+from allsight.recipes.detection.faster_rcnn import FasterRCNN, build
+from allsight.recipes.run import train
 from allsight.systems import SYSTEMS
 
 SMALL = {"longest": 64, "epochs": 2, "batch_size": 2, "evaluate_every": 2}
@@ -42,8 +42,8 @@ def test_trains_on_kept_features(shapes, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("form", "trunk"), [("c4", "resnet18"), ("fpn", "resnet18"), ("narrow", "efficientnet_lite0")])
 def test_every_form_has_its_builder_and_its_optimiser(shapes, form, trunk):
     recipe = FasterRCNN(data=(shapes,), form=form, trunk=trunk, **SMALL)
-    assert recipe.builder in SYSTEMS
-    job = recipe.build()
+    job = build(recipe)
+    assert job.model.spec.builder == f"faster_rcnn_{form}" in SYSTEMS
     optimizers, _ = job.stages[0].begin()
     learned = sum(p.numel() for group in optimizers["adamw"].param_groups for p in group["params"])
     assert learned == sum(p.numel() for p in job.learner.parameters() if p.requires_grad) > 0

@@ -31,12 +31,13 @@ from allsight.models.detection.retinanet import retinanet_narrow
 from allsight.models.frozen import AfterTrunk, eyes_of
 from allsight.models.whole.everyday import everyday
 from allsight.predict import Predictor
-from allsight.recipes.classifier import Classifier
-from allsight.recipes.everyday import Everyday
-from allsight.recipes.job import train
-from allsight.recipes.objects import object_scores
-from allsight.recipes.parts import judged
-from allsight.recipes.retinanet import RetinaNet
+from allsight.recipes.classification.classifier import Classifier
+from allsight.recipes.common.supervision import evaluation_of
+from allsight.recipes.detection.measure import object_scores
+from allsight.recipes.detection.objects import read
+from allsight.recipes.detection.retinanet import RetinaNet
+from allsight.recipes.run import train
+from allsight.recipes.whole.everyday import Everyday
 from allsight.scene import Frame, Scene
 from allsight.weights.files import read_state
 
@@ -170,8 +171,8 @@ def test_cached_scores_are_those_of_the_saved_model(data, cache, tmp_path):
     """On the pictures themselves, decoded and seen by the trunk once more, the scores are the same."""
     scores = train(RetinaNet(data=(data,), steps=40, **SMALL), tmp_path / "run", say=silent)
     model = hub.load(tmp_path / "run")
-    _, val, _ = RetinaNet(data=(data,)).read()
-    again = object_scores(judged(model, model.system, val))
+    _, val, _ = read(RetinaNet(data=(data,)))
+    again = object_scores(evaluation_of(model, model.system, val))
     assert scores["AP50"] > 0.1
     assert again == pytest.approx(scores, abs=0.02)
 

@@ -16,9 +16,10 @@ from allsight.data.pictures.geometry import QuarterTurn
 from allsight.errors import TrainingError
 from allsight.models.instances.mask_rcnn import MaskRCNNHead
 from allsight.predict import Predictor
-from allsight.recipes.faster_rcnn import FasterRCNN
-from allsight.recipes.job import train
-from allsight.recipes.mask_rcnn import MaskRCNN
+from allsight.recipes.detection.faster_rcnn import FasterRCNN
+from allsight.recipes.detection.objects import read
+from allsight.recipes.instances.mask_rcnn import MaskRCNN, build
+from allsight.recipes.run import train
 from allsight.scene import Scene, Vocabulary
 from allsight.systems import SYSTEMS
 
@@ -83,8 +84,9 @@ def test_on_kept_features(folder: Path, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("form", "trunk"), [("fpn", "resnet18"), ("narrow", "efficientnet_lite0")])
 def test_every_form_has_its_builder(folder: Path, form: str, trunk: str) -> None:
     recipe = MaskRCNN(data=(folder,), form=form, trunk=trunk, **SMALL)
-    assert recipe.builder in SYSTEMS
-    head = recipe.build().model.system.heads["objects"]
+    model = build(recipe).model
+    assert model.spec.builder == f"mask_rcnn_{form}" in SYSTEMS
+    head = model.system.heads["objects"]
     assert (head.proposed, head.selection.most) == (50, 20)
 
 
@@ -92,7 +94,7 @@ def test_without_masks_the_boxes_alone_are_learned(folder: Path) -> None:
     learned = {}
     for masks in (True, False):
         torch.manual_seed(0)
-        job = MaskRCNN(data=(folder,), masks=masks, **SMALL).build()
+        job = build(MaskRCNN(data=(folder,), masks=masks, **SMALL))
         batch = job.collate([job.data[0, i] for i in range(4)])
         torch.manual_seed(0)
         losses = job.learner.train().loss(batch)
@@ -108,8 +110,8 @@ def test_without_masks_the_boxes_alone_are_learned(folder: Path) -> None:
 
 
 def test_masks_are_kept_where_they_are_learned(folder: Path) -> None:
-    outlined, _, _ = MaskRCNN(data=(folder,)).read()
-    plain, _, _ = FasterRCNN(data=(folder,)).read()
+    outlined, _, _ = read(MaskRCNN(data=(folder,)))
+    plain, _, _ = read(FasterRCNN(data=(folder,)))
     assert all(example.annotation.masks is not None for example in outlined)
     assert all(example.annotation.masks is None for example in plain)
 
@@ -117,7 +119,7 @@ def test_masks_are_kept_where_they_are_learned(folder: Path) -> None:
 def test_pictures_are_turned_and_cut_only_where_asked(folder: Path) -> None:
     settings = {**SMALL, "crop": 0.5}
     for turned in (True, False):
-        augmentation = MaskRCNN(data=(folder,), turned=turned, **settings).build().data.transform
+        augmentation = build(MaskRCNN(data=(folder,), turned=turned, **settings)).data.transform
         assert augmentation.size == (32, 32)
         assert any(isinstance(part, QuarterTurn) for part in augmentation.parts) == turned
         (scale,) = (part for part in augmentation.parts if hasattr(part, "low"))
@@ -128,7 +130,7 @@ def test_boxes_alone_are_refused_in_one_line(folder: Path, tmp_path: Path) -> No
     bare = open_dataset(folder).without_masks()
     write_datasets({"train": bare, "val": bare}, tmp_path / "boxes", "voc")
     with pytest.raises(TrainingError, match="no outlines") as caught:
-        MaskRCNN(data=(tmp_path / "boxes",)).build()
+        build(MaskRCNN(data=(tmp_path / "boxes",)))
     assert "\n" not in str(caught.value)
 
 

@@ -17,11 +17,11 @@ from allsight import hub
 from allsight.errors import AllsightError, OutputError, TrainingError
 from allsight.predict import Predictor
 from allsight.recipes import RECIPES, recipe_class
-from allsight.recipes.classifier import Classifier
-from allsight.recipes.everyday import Everyday
-from allsight.recipes.job import train
-from allsight.recipes.retinanet import RetinaNet
-from allsight.recipes.tags import read_tags
+from allsight.recipes.classification.classifier import Classifier
+from allsight.recipes.classification.tags import read_tags
+from allsight.recipes.detection.retinanet import RetinaNet
+from allsight.recipes.run import train
+from allsight.recipes.whole.everyday import Everyday
 from allsight.weights.files import read_state
 
 SMALL = {"longest": 64, "epochs": 2, "batch_size": 2, "evaluate_every": 2, "precision": "float32"}
@@ -100,7 +100,7 @@ def test_retinanet_trains_saves_and_sees(squares, tmp_path):
     model = hub.load(tmp_path / "run")
     assert model.card["title"] == "Squares"
     assert model.card["scores"]["AP50"] == pytest.approx(scores["AP50"], abs=1e-4)
-    assert model.preprocessing.fill == (127, 127, 127)
+    assert model.inputs.fill == (127, 127, 127)
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["longest"] == 64
     scene = Predictor(model)(squares / "val" / "val0.png")
     assert scene.size == (48, 64)

@@ -1,6 +1,8 @@
 """Trainings that cannot come to anything are refused before any work, each in one line that names what is wrong."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, get_type_hints
 
 import pytest
 from made_squares import squares
@@ -10,7 +12,7 @@ from allsight.cli.main import main
 from allsight.data.formats.catalogue import write_datasets
 from allsight.errors import TrainingError
 from allsight.recipes import RECIPES, recipe_class
-from allsight.recipes.ranges import RANGES, check_ranges
+from allsight.recipes.common.ranges import Within, check_ranges, ranges
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +56,33 @@ def test_the_defaults_of_every_recipe_are_in_range(name):
 
 
 def test_every_range_is_of_a_setting_and_every_number_has_one():
-    settings = {name: field for each in RECIPES for name, field in recipe_class(each).__dataclass_fields__.items()}
-    assert set(RANGES) <= set(settings)
-    numbers = {name for name, field in settings.items() if field.type in (int, float)}
-    assert numbers - set(RANGES) == {"held_out"}  # a share in one recipe, a number of pictures in another
+    for name in RECIPES:
+        settings = get_type_hints(recipe_class(name))  # without the ranges, which are annotations
+        numbers = {name for name, kind in settings.items() if kind in (int, float, tuple[float, float])}
+        bare = numbers - set(ranges(recipe_class(name)))
+        assert bare <= {"held_out"}, name  # splitting refuses it in its own words
+        assert set(ranges(recipe_class(name))) <= numbers, name
+
+
+def test_a_range_stays_with_a_setting_that_has_another_default_and_can_be_narrowed():
+    @dataclass(frozen=True)
+    class Wide:
+        share: Annotated[float, Within(0, 1)] = 0.5
+        pair: Annotated[tuple[float, float], Within(1)] = (1, 2)
+        name: str = ""
+
+    @dataclass(frozen=True)
+    class Narrow(Wide):
+        share: float = 0.25
+        pair: Annotated[tuple[float, float], Within(1, 3)] = (2, 2)
+
+    assert ranges(Wide) == {"share": Within(0, 1), "pair": Within(1)}
+    assert ranges(Narrow) == {"share": Within(0, 1), "pair": Within(1, 3)}
+    check_ranges(Narrow())
+    check_ranges(Wide(pair=(4, 5)))
+    for wrong in (Narrow(share=1.5), Narrow(share=float("nan")), Narrow(pair=(1, 4)), Narrow(pair=(3, 2))):
+        with pytest.raises(TrainingError, match="must be"):
+            check_ranges(wrong)
 
 
 def test_a_split_without_pictures_to_be_judged_by_is_refused_before_training(tmp_path, capsys):
@@ -94,7 +119,7 @@ def test_one_class_cannot_be_told_from_others(tmp_path, capsys):
 
 
 def test_from_python_too(tmp_path):
-    from allsight.recipes.job import train
+    from allsight.recipes.run import train
 
     with pytest.raises(TrainingError, match="--transformers 99: must be from 0 to 16"):
         train(recipe_class("digits")(Path("data"), transformers=99), tmp_path / "run")

@@ -16,9 +16,10 @@ from allsight.errors import AllsightError
 from allsight.judge.evaluate import answers
 from allsight.judge.region_scores import evaluate_regions
 from allsight.predict import Predictor
-from allsight.recipes.job import train
-from allsight.recipes.region_settings import RegionSettings
-from allsight.recipes.segmenter import Segmenter
+from allsight.recipes.run import train
+from allsight.recipes.segmentation.regions import draw_regions, read_regions
+from allsight.recipes.segmentation.segmenter import Segmenter, build
+from allsight.recipes.segmentation.settings import RegionSettings
 
 SMALL = {"trunk": "resnet18", "longest": 64, "epochs": 1, "batch_size": 4, "precision": "float32", "crop": 1.0}
 
@@ -105,7 +106,7 @@ def test_on_frozen_features(fields: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_whole_trunk_learns_once_the_lovasz_loss_joins(fields: Path) -> None:
-    job = Segmenter(data=fields, freeze_until="c2", lovasz_epochs=1, **SMALL).build()
+    job = build(Segmenter(data=fields, freeze_until="c2", lovasz_epochs=1, **SMALL))
     trunk, learning, losses = job.model.system.trunk, [], []
     for stage in job.stages:
         stage.begin()
@@ -119,7 +120,7 @@ def test_the_lovasz_loss_has_a_weight_and_a_twin_without_it(fields: Path) -> Non
     logits, truth = torch.randn(1, 2, 4, 4), torch.randint(2, (1, 4, 4))
     found = {}
     for weight in (1.0, 0.5, 0.0):
-        job = Segmenter(data=fields, lovasz_epochs=3, lovasz_weight=weight, **SMALL).build()
+        job = build(Segmenter(data=fields, lovasz_epochs=3, lovasz_weight=weight, **SMALL))
         optimizers, config = job.stages[1].begin()
         assert (optimizers["adamw"].defaults["lr"], config.epochs) == (pytest.approx(1e-3), 3)
         losses = job.model.system.heads["regions"].losses
@@ -130,18 +131,19 @@ def test_the_lovasz_loss_has_a_weight_and_a_twin_without_it(fields: Path) -> Non
 
 def test_careless_borders_are_learned_from_and_clean_ones_judge(fields: Path) -> None:
     careless, clean = (Segmenter(data=fields, jitter=pixels, shots=4, **SMALL) for pixels in (3.0, 0.0))
-    train_part, val_part, _ = clean.read()
-    pairs = list(zip(careless.drawn(train_part), clean.drawn(train_part), strict=True))
+    train_part, _, _ = read_regions(clean)
+    pairs = list(zip(draw_regions(careless, train_part), draw_regions(clean, train_part), strict=True))
     assert [one.path for one, _ in pairs] == [two.path for _, two in pairs]
     assert not any(torch.equal(one.scene.regions, two.scene.regions) for one, two in pairs)
-    again = [example.scene.regions for example in careless.drawn(train_part)]
+    again = [example.scene.regions for example in draw_regions(careless, train_part)]
     assert all(torch.equal(one.scene.regions, two) for (one, _), two in zip(pairs, again, strict=True))
-    job = careless.job(careless.drawn(train_part), val_part, ())
+    job = build(careless)
+    assert [example.path for example in job.data.dataset] == [one.path for one, _ in pairs]
     assert 0 <= job.evaluate(job.learner)["mean IoU"] <= 1
 
 
 def test_one_drive_is_left_out(fields: Path) -> None:
-    train_part, val_part, _ = Segmenter(data=fields, hold_out="drive1").read()
+    train_part, val_part, _ = read_regions(Segmenter(data=fields, hold_out="drive1"))
     assert {example.name.split("_")[0] for example in train_part} == {"drive0"}
     assert {example.name.split("_")[0] for example in val_part} == {"drive1"}
     assert (len(train_part), len(val_part)) == (6, 6)
@@ -159,7 +161,7 @@ def test_bad_data_is_refused_in_one_line(fields: Path, tmp_path: Path) -> None:
     ]
     for recipe in recipes:
         with pytest.raises(AllsightError) as caught:
-            recipe.build()
+            build(recipe)
         assert "\n" not in str(caught.value)
 
 

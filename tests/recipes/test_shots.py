@@ -18,10 +18,11 @@ from allsight.cli.main import main
 from allsight.data.formats.catalogue import write_datasets
 from allsight.errors import AnnotationError, OutputError
 from allsight.metrics.interval import mean_interval
-from allsight.recipes.classifier import Classifier
-from allsight.recipes.job import train
-from allsight.recipes.retinanet import RetinaNet
-from allsight.recipes.shots import draw, together, told
+from allsight.recipes.classification.classifier import Classifier
+from allsight.recipes.common.shots import draw, mean_scores, score_line
+from allsight.recipes.detection.objects import read
+from allsight.recipes.detection.retinanet import RetinaNet
+from allsight.recipes.run import train
 from allsight.weights.files import read_state
 
 
@@ -56,10 +57,10 @@ def test_one_measurement_has_no_interval():
 
 
 def test_scores_of_all_resamples_are_told_together():
-    means, halves = together([{"AP50": 0.5, "AP": 0.1}, {"AP50": 0.7, "AP": 0.1}, {"AP50": 0.6, "AP": 0.1}])
+    means, halves = mean_scores([{"AP50": 0.5, "AP": 0.1}, {"AP50": 0.7, "AP": 0.1}, {"AP50": 0.6, "AP": 0.1}])
     assert means == pytest.approx({"AP50": 0.6, "AP": 0.1})
     assert halves == pytest.approx({"AP50": 0.2484, "AP": 0}, abs=1e-4)  # 4.3027 * 0.1 / sqrt(3)
-    assert told(means, halves) == "AP50 0.600 ± 0.248  AP 0.100 ± 0.000"
+    assert score_line(means, halves) == "AP50 0.600 ± 0.248  AP 0.100 ± 0.000"
 
 
 def test_only_labelled_pictures_are_drawn():
@@ -81,7 +82,7 @@ def test_resamples_are_drawn_trained_and_reported(data, cache, tmp_path):
     assert [sum(f"resample {i}, 3 pictures" in line for line in said) for i in range(4)] == [1, 1, 1, 0]
     assert sum("mean of 3 resamples, with 95% interval" in line for line in said) == 1
     assert sum("val: features of 3 of 3" in line for line in said) == 1
-    train_set, _, _ = recipe.read()
+    train_set, _, _ = read(recipe)
     everything = {e.name for seed in (4, 5, 6) for e in draw(train_set, 3, seed)}
     assert len(list(cache.glob("*/*.safetensors"))) == len(everything) + 3  # each picture once over all resamples
     model = hub.load(tmp_path / "run")

@@ -6,8 +6,8 @@ import pytest
 
 from allsight import hub
 from allsight.models.whole.everything import HEADS, HeadName
-from allsight.recipes.job import train
-from allsight.recipes.still_lifes import StillLifes
+from allsight.recipes.run import train
+from allsight.recipes.whole.still_lifes import StillLifes
 
 SMALL = {"pictures": 4, "held_out": 2, "longest": 64, "epochs": 1, "batch_size": 2}
 

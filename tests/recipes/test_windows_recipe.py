@@ -11,8 +11,9 @@ from allsight.data.formats.catalogue import write_datasets
 from allsight.data.made.shapes import made_scenes
 from allsight.errors import TrainingError
 from allsight.predict import Predictor
-from allsight.recipes.job import train
-from allsight.recipes.windows import Windows, with_false_positives
+from allsight.recipes.detection.objects import read
+from allsight.recipes.detection.windows import Windows, build, with_false_positives
+from allsight.recipes.run import train
 from allsight.weights.files import read_state
 
 SMALL = {"longest": 64, "epochs": 2, "batch_size": 2, "evaluate_every": 2, "precision": "float32"}
@@ -40,12 +41,12 @@ def test_trains_in_rounds_resumes_saves_and_sees(shapes, tmp_path):
 
 
 def test_false_positives_join_as_background(shapes):
-    job = Windows(data=(shapes,), **SMALL).build()
+    job = build(Windows(data=(shapes,), **SMALL))
     last = job.model.system.classifier[-1]
     torch.nn.init.zeros_(last.weight)
     last.bias.data = torch.tensor([9.0] + [0.0] * (len(last.bias) - 1))  # everything is of the first class
     part = made_scenes(2, seed=5).with_classes(job.model.system.classes).without_masks()
-    found = with_false_positives(job, part)
+    found = with_false_positives(job.model, part)
     for before, after in zip(part, found, strict=True):
         names = after.annotation.names()
         assert names[0] == before.annotation.names()[0]
@@ -55,11 +56,10 @@ def test_false_positives_join_as_background(shapes):
 
 def test_fewer_pictures_than_rounds_and_no_rounds(shapes):
     recipe = Windows(data=(shapes,), rounds=20, **SMALL)
-    train_set, val, notes = recipe.read()
-    assert len(recipe.job(train_set, val, notes).stages) == len(train_set)
-    assert [stage.name for stage in replace(recipe, rounds=0).job(train_set, val, notes).stages] == [""]
+    assert len(build(recipe).stages) == len(read(recipe).train)
+    assert [stage.name for stage in build(replace(recipe, rounds=0)).stages] == [""]
 
 
 def test_frozen_features_are_refused_in_one_line(shapes):
     with pytest.raises(TrainingError, match="leave out --frozen"):
-        Windows(data=(shapes,), frozen=True, **SMALL).build()
+        build(Windows(data=(shapes,), frozen=True, **SMALL))

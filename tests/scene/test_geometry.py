@@ -10,7 +10,7 @@ from scene_examples import assert_same, example
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from allsight.scene import Clip, Frame, Scene, Vocabulary
+from allsight.scene import Frame, Scene, Vocabulary
 
 seeds = st.integers(0, 2**32 - 1)
 small = st.integers(-5, 9)
@@ -203,8 +203,3 @@ def test_frame_leads_to_the_model_and_back(height: int, width: int, longest: int
     assert there.boxes is not None
     torch.testing.assert_close(there.boxes[0, 2:], torch.tensor(frame.resized[::-1]).float(), atol=1e-3, rtol=1e-5)
     assert_same(scene, frame.to_original(there), tolerance=max(height, width) * 1e-5)
-
-
-def test_clip_holds_pictures_in_time() -> None:
-    clip = Clip(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.tensor([0.0, 0.04]), (Scene((4, 4)),) * 2)
-    assert len(clip.scenes) == len(clip.times) == len(clip.frames)

@@ -28,14 +28,64 @@ def test_json_there_and_back(seed: int) -> None:
         captions=("a cat", "ein Käuzchen"),
         embedding=torch.tensor([0.6, 0.8]),
         weak=torch.arange(len(scene)) % 2 == 0,
+        difficult=torch.arange(len(scene)) % 2 == 1,
+        box_embeddings=torch.linspace(-1, 1, 3 * len(scene)).reshape(-1, 3),
+        actions=torch.linspace(0, 1, 4 * len(scene)).reshape(-1, 4),
     )
     text = json.dumps(scene.to_json(), allow_nan=False)
     classes = {"object_classes": OBJECTS, "region_classes": REGIONS}
     back = Scene.from_json(json.loads(text), keypoint_classes=POINTS, **classes)
-    unsaid = dict.fromkeys(("area", "panoptic", "flow", "flow_valid", "depth", "normals"))
+    unsaid: dict[str, None] = {}
     if not len(scene):  # without objects, JSON says that nothing is there and no more
         unsaid |= dict.fromkeys(name for name in INSTANCE_FIELDS if name not in ("boxes", "labels"))
     assert_same(scene.with_(**unsaid, tag_classes=back.tag_classes), back, tolerance=0.0051)
+
+
+def test_json_of_the_first_form_is_still_read() -> None:
+    back = Scene.from_json(json.loads(FIRST_FORM))
+    assert (back.source, back.size, back.captions) == ("a.jpg", (3, 4), ("a cat",))
+    assert back.boxes.tolist() == [[0, 0, 2, 2], [1, 1, 4, 3]]
+    assert back.names() == ["cat", "dog"]
+    for name, value in (
+        ("scores", [0.5, 0.25]),
+        ("crowd", [False, True]),
+        ("weak", [True, False]),
+        ("tracks", [7, 9]),
+        ("keypoints", [[[1, 1, 2]], [[0, 0, 0]]]),
+        ("tags", [0.75, 0.125]),
+        ("regions", [[0, 0, 0, 255], [1, 1, 2, 2], [1, 1, 2, 2]]),
+        ("panoptic", [[1, 1, 1, 0], [2, 2, 3, 3], [2, 2, 3, 3]]),
+        ("region_scores", [[0.5, 0.5, 0.5, 0], [0.75, 0.75, 0.25, 0.25], [0.75, 0.75, 0.25, 0.25]]),
+    ):
+        assert getattr(back, name).tolist() == value, name
+    assert back.masks.dense().int().tolist() == [[[1, 1, 0, 0], [1, 0, 0, 0], [0] * 4], [[0] * 4] * 3]
+    assert (back.trust.picture, back.trust.distance) == (True, 0.5)
+    assert (back.trust.known.tolist(), back.trust.distances.tolist()) == ([True, False], [0.25, 2.0])
+    assert back.region_classes.names == ("sky", "cat", "sea")
+    assert back.segments == (
+        {"id": 1, "label": 0, "thing": False},
+        {"id": 2, "label": 1, "thing": True, "score": 0.75, "object": "tabby"},
+        {"id": 3, "label": 2, "thing": False},
+    )
+
+
+FIRST_FORM = """{"path": "a.jpg", "size": [3, 4], "known": true, "distance": 0.5,
+"tags": [{"label": "in", "score": 0.75}, {"label": "out", "score": 0.125}],
+"objects": [
+{"box": [0.0, 0.0, 2.0, 2.0], "label": "cat", "score": 0.5, "crowd": false, "track": 7, "located": "activation",
+"known": true, "distance": 0.25, "mask": {"size": [3, 4], "counts": "021O7"}, "keypoints": [[1.0, 1.0, 2.0]]},
+{"box": [1.0, 1.0, 4.0, 3.0], "label": "dog", "score": 0.25, "crowd": true, "track": 9, "located": "box",
+"known": false, "distance": 2.0, "keypoints": [[0.0, 0.0, 0.0]]}],
+"regions": [
+{"label": "sky", "score": 0.5, "mask": {"size": [3, 4], "counts": "0120003"}},
+{"label": "cat", "score": 0.75, "mask": {"size": [3, 4], "counts": "12105"}},
+{"label": "sea", "score": 0.25, "mask": {"size": [3, 4], "counts": "7210"}},
+{"label": null, "mask": {"size": [3, 4], "counts": "912"}}],
+"panoptic": [
+{"label": "sky", "thing": false, "mask": {"size": [3, 4], "counts": "0120003"}},
+{"label": "cat", "thing": true, "object": "tabby", "score": 0.75, "mask": {"size": [3, 4], "counts": "12105"}},
+{"label": "sea", "thing": false, "mask": {"size": [3, 4], "counts": "7210"}}],
+"captions": ["a cat"], "embedding": [0.6, 0.8]}"""
 
 
 def test_json_collects_the_names_it_meets() -> None:
@@ -53,6 +103,10 @@ def test_json_collects_the_names_it_meets() -> None:
         {"size": [5, 5], "objects": [{}]},
         {"size": [5, 5], "objects": [{"box": [1, 2, 3]}]},
         {"size": [5, 5], "tags": [{"label": "a"}]},
+        {"size": [1, 1], "depth": {"type": "float32", "shape": [1, 1], "data": "no base64!"}},
+        {"size": [1, 1], "depth": {"type": "float32", "shape": [1, 1], "data": "AAA="}},
+        {"size": [1, 1], "depth": {"type": "int8", "shape": [1, 1], "data": "AAAAAA=="}},
+        {"size": [1, 1], "depth": {"type": "float16", "shape": [2, 2], "data": "AAA="}},
         {"size": "wide"},
         None,
         [],
@@ -115,8 +169,11 @@ def test_supervision_gets_its_names() -> None:
     scene = example(3)
     arguments = scene.to_supervision()
     assert arguments["xyxy"].shape == (len(scene), 4)
-    assert arguments["mask"].shape == (len(scene), *scene.size)
+    assert arguments["xyxy"].tolist() == scene.boxes.tolist()
+    assert np.array_equal(arguments["mask"], scene.masks.dense().numpy())
     assert arguments["confidence"].dtype == np.float32
+    assert arguments["confidence"].tolist() == scene.scores.tolist()
+    assert arguments["class_id"].tolist() == scene.labels.tolist()
     assert arguments["data"]["class_name"] == scene.names()
     assert arguments["tracker_id"].tolist() == list(range(len(scene)))
     assert Scene((4, 4)).to_supervision()["xyxy"].shape == (0, 4)

@@ -1,4 +1,4 @@
-"""On an accelerator: the same losses as on the CPU, answers measured on the CPU, stage after stage."""
+"""On an accelerator: the same losses as on the CPU, answers measured where it is asked for, stage after stage."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +18,11 @@ def losses(out: Path) -> list[float]:
     return [line["loss"] for line in read_log(out / "log.jsonl") if "loss" in line]
 
 
-def test_two_stages_equal_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stages(name: str) -> tuple[Toy, list[float]]:
+@pytest.mark.parametrize(("evaluate_on", "measured_on"), [("cpu", "cpu"), ("device", "cuda")])
+def test_two_stages_equal_those_of_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluate_on: str, measured_on: str
+) -> None:
+    def stages(name: str, measured_on: str) -> tuple[Toy, list[float]]:
         torch.manual_seed(0)
         toy = Toy(dropout=0.0)
         step, found, devices = TrainingStep(toy), [], set()
@@ -32,18 +35,19 @@ def test_two_stages_equal_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.M
             out = tmp_path / name / stage
             config = FitConfig(epochs=3, batch_size=8, log_every=1, ema_decay=0.9, evaluate_every=1)
             optimizers = {"all": torch.optim.AdamW(step.parameters(), lr=0.01)}
-            fit(step, optimizers, Points(), config=config, out=out, collate=collate, evaluate=measure)
+            options = {"config": config, "collate": collate, "evaluate": measure, "evaluate_on": evaluate_on}
+            fit(step, optimizers, Points(), out=out, **options)
             found += losses(out)
-        assert devices == {"cpu"}
+        assert devices == {measured_on}
         return toy, found
 
-    here, there = stages("gpu"), None
+    here, there = stages("gpu", measured_on), None
     with monkeypatch.context() as patched:
         patched.setattr(torch.accelerator, "is_available", lambda: False)
         from accelerate.state import AcceleratorState
 
         AcceleratorState._reset_state(reset_partial_state=True)
-        there = stages("cpu")
+        there = stages("cpu", "cpu")
         AcceleratorState._reset_state(reset_partial_state=True)
     assert here[1] == pytest.approx(there[1], rel=1e-3)
     for (name, own), expected in zip(here[0].state_dict().items(), there[0].state_dict().values(), strict=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_toy import Toy, saved, timeless, train
+from training_toy import Toy, saved, timeless, train, train_rivals
 
 from allsight.machine.processes import alone, average_over_ranks, mean_over_ranks, world_size
 
@@ -30,6 +30,15 @@ def test_two_processes_learn_the_same_as_one(tmp_path: Path) -> None:
         for figure in ("loss", "losses", "scores"):
             assert line.get(figure) == pytest.approx(expected.get(figure), abs=1e-5)
     weights, expected = saved(tmp_path / "two")["model"], saved(tmp_path / "one")["model"]
+    for name, tensor in weights.items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_two_processes_take_the_same_turns_as_one(tmp_path: Path) -> None:
+    run = torchrun(str(tmp_path / "two"), "--rivals")
+    assert run.returncode == 0, run.stderr
+    train_rivals(tmp_path / "one")
+    weights, expected = (saved(tmp_path / name)["model"] for name in ("two", "one"))
     for name, tensor in weights.items():
         torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=1e-4, msg=name)
 

@@ -96,17 +96,65 @@ def train(out: Path, *, data: Points | None = None, toy: Toy | None = None, resu
     return result, toy
 
 
+class Pairs:
+    """Points of two numbers, the same in every order of an epoch of eight."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, key: Key) -> Tensor:
+        return torch.randn(2, generator=generator(6, key.epoch, key.index)) + 1
+
+
+class Rivals(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.maker = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+        self.judge = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+
+
+class Duel(TrainingStep):
+    """Two that pull the other way; the judge's turn goes through the maker as well, who is not to be moved by it."""
+
+    turns = ("judge", "maker")
+
+    def forward(self, batch: Tensor, turn: str) -> dict[str, Tensor]:
+        maker, judge = self.system.maker, self.system.judge
+        made = judge(maker(batch.flip(1)))
+        if turn == "judge":
+            return {"real": nn.functional.softplus(-judge(batch)).mean(), "made": nn.functional.softplus(made).mean()}
+        return {"made": nn.functional.softplus(-made).mean()}
+
+
+def train_rivals(
+    out: Path, *, rivals: Rivals | None = None, kind: type[Duel] = Duel, resume: bool = False, **settings: Any
+) -> Rivals:
+    """Train two rivals in turns."""
+    rivals = rivals or Rivals()
+    parts = {"maker": rivals.maker, "judge": rivals.judge}
+    fit(
+        kind(rivals),
+        {name: torch.optim.SGD(part.parameters(), lr=0.1, momentum=0.5) for name, part in parts.items()},
+        Pairs(),
+        config=FitConfig(**{"epochs": 4, "batch_size": 4, "log_every": 3, **settings}),
+        out=out,
+        resume=resume,
+    )
+    return rivals
+
+
 def timeless(out: Path) -> list[dict[str, Any]]:
     """Read a run's log without what is never the same twice."""
     lines = read_log(out / "log.jsonl")
-    return [{k: v for k, v in line.items() if k not in ("seconds", "pictures_per_second")} for line in lines]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "examples_per_second")} for line in lines]
 
 
 def saved(out: Path) -> dict[str, Any]:
     """Read a run's last checkpoint without what is never the same twice."""
     state = torch.load(out / "checkpoints" / "last.pt", weights_only=True)
     position = {k: v for k, v in state["position"].items() if k not in ("seconds", "log_bytes")}
-    return {part: state[part] for part in ("model", "optimizers", "ema")} | {"position": position}
+    return {part: state[part] for part in ("model", "optimizers", "ema", "state")} | {"position": position}
 
 
 def assert_same_bits(one: Any, other: Any, where: str = "") -> None:
@@ -135,9 +183,13 @@ if __name__ == "__main__":
     )
     parser.add_argument("--seldom", action="store_true", help="no checkpoint unless asked")
     parser.add_argument("--poisoned", type=int)
+    parser.add_argument("--rivals", action="store_true", help="two turns")
     given = parser.parse_args()
     system = Toy(dropout=0.0, norm=False) if given.plain else None
     torch.set_num_threads(1)
+    if given.rivals:
+        train_rivals(given.out)
+        raise SystemExit
     train(
         given.out,
         data=Points(pause=given.pause, poisoned=given.poisoned, poisoned_epoch=1),

@@ -9,7 +9,7 @@ from allsight.cli.datasets import read_splits, told, write_splits
 from allsight.cli.terminal import show
 
 # Torch is imported inside the functions: help must not wait for it.
-Form = Literal["coco", "voc", "yolo", "instances", "regions", "folders"]
+Form = Literal["coco", "voc", "yolo", "instances", "regions", "arrays", "folders"]
 
 
 def convert(

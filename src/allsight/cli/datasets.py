@@ -17,14 +17,12 @@ SPELLED_OUT = 5  # problems that get a line of their own
 
 def read_splits(path: Path, split: str | None = None) -> "dict[str, Dataset]":
     """Read all splits of a data set by name, or the one that is asked for."""
-    from allsight.data.formats.catalogue import open_dataset, splits
+    from allsight.data.formats.catalogue import open_dataset, open_splits
 
-    wanted = [split] if split is not None else splits(path)
-    datasets = {}
-    for name in wanted:
-        dataset = open_dataset(path, name)
-        datasets[dataset.split] = dataset
-    return datasets
+    if split is None:
+        return open_splits(path)
+    dataset = open_dataset(path, split)
+    return {dataset.split: dataset}
 
 
 def read_all(path: Path) -> "Dataset":
@@ -37,13 +35,13 @@ def read_all(path: Path) -> "Dataset":
 def write_splits(
     datasets: "Mapping[str, Dataset]", target: Path, form: str, *, sources: Sequence[Path], force: bool
 ) -> None:
-    """Write a data set into a folder of its own, after a word on what reading found and what will be lost.
+    """Write a data set into a folder of its own, after a word on what reading found, and count what was lost.
 
     Raises:
         OutputError: the target exists and is not to be replaced, or what is read lies in it.
         AnnotationError: there is nothing to write, or the form has no place for it.
     """
-    from allsight.data.formats.catalogue import lost_fields, refuse_to_replace, write_datasets
+    from allsight.data.formats.catalogue import lost_fields, refuse_to_replace, what_is_lost, write_datasets
 
     for source in sources:
         if _within(source, target) or _within(target, source):
@@ -62,8 +60,8 @@ def write_splits(
     if lost.issuperset(main):
         raise AnnotationError(f"{sources[0]}: {form} has no place for {' and '.join(main)}; choose another form")
     write_datasets(datasets, target, form, force=force)
-    if lost:
-        note(f"{form} has no place for {', '.join(sorted(lost))}; left out")
+    for line in what_is_lost(datasets.values(), form):
+        note(line)
 
 
 def tell(problems: "Sequence[Problem]") -> None:

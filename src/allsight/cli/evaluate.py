@@ -1,20 +1,25 @@
-"""`allsight eval`: score a model on annotated pictures."""
+"""`allsight eval`: score a model, by what its inputs are."""
 
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 from tyro.conf import Positional, arg
 
 from allsight.cli.terminal import note, number, only_json, progress, refuse_result, show, table, write_result
-from allsight.errors import AnnotationError
+from allsight.errors import AnnotationError, ModelError
+from allsight.lookup import named
 
 # Torch is imported inside the functions: help must not wait for it.
 if TYPE_CHECKING:
     from allsight.data.pictures.dataset import Dataset
     from allsight.judge.evaluate import Evaluation
     from allsight.judge.scores import Scores
+    from allsight.predict import Predictor
 
 MOST = 20  # classes in the terminal
+# Kind of a model's inputs -> what scores it: (predictor, data, stdout) and, as keywords, the options it has use for.
+KINDS = {"pictures": "allsight.cli.evaluate:evaluate_pictures"}
 
 
 def evaluate(
@@ -42,32 +47,58 @@ def evaluate(
     """
     refuse_result(json, force)
     with only_json(json == "-") as stdout:
-        from allsight.data.pictures.overlay import with_region_groups
-        from allsight.judge.evaluate import Evaluation, answers
-        from allsight.judge.region_scores import evaluate_regions
-        from allsight.judge.report import as_json, refuse_report, write_report
-        from allsight.judge.scores import scores
         from allsight.predict import load
 
-        if out is not None:
-            refuse_report(out, force)
-        dataset = held_out(data, split)
         predictor = load(model, precision="float32")
-        # A model that knows groups of classes is judged by these.
-        dataset = with_region_groups(dataset, getattr(predictor.system, "groups", {}))
-        said = progress(answers(predictor, dataset), len(dataset), "evaluating")
-        if dataset.region_classes is not None:
-            evaluation, found = evaluate_regions(predictor.model.name, dataset, said)
-        else:
-            evaluation = Evaluation.of(predictor, dataset, said)
-            found = scores(evaluation, predictor.shown)
-        for line in evaluation.failed:
-            note(f"error: {line}")
-        names = {"model": predictor.model.name, "data": "/".join(filter(None, (dataset.name, dataset.split)))}
-        write_result(as_json(evaluation, found, **names), json, stdout)
-        _show(evaluation, found, **names)
-        if out is not None:
-            show(f"the report is {write_report(evaluation, found, predictor.shown, out, **names)}")
+        return _evaluate(predictor, data, stdout, split=split, out=out, json=json, force=force or None)
+
+
+def _evaluate(predictor: "Predictor", data: Path, stdout: TextIO, **options: Any) -> int:
+    """Score a model as its kind is scored; None stands for an option that was not given.
+
+    Raises:
+        ModelError: there is no measure for such a model, or an option that it has no use for.
+    """
+    name, kind = predictor.model.name, predictor.model.inputs.kind
+    if kind not in KINDS:
+        raise ModelError(f"{name}: takes {kind}; what can be scored are models that take {', '.join(KINDS)}")
+    score = named(KINDS, kind, "measure")
+    given = {option: value for option, value in options.items() if value is not None}
+    if useless := given.keys() - signature(score).parameters.keys():
+        raise ModelError(f"--{min(useless)}: has no use for {name}, which takes {kind}; leave it out")
+    code: int = score(predictor, data, stdout, **given)
+    return code
+
+
+def evaluate_pictures(
+    predictor: "Predictor",
+    data: Path,
+    stdout: TextIO,
+    *,
+    split: str | None = None,
+    out: Path | None = None,
+    json: str | None = None,
+    force: bool = False,
+) -> int:
+    """Score a model of pictures; for the options see `evaluate`."""
+    from allsight.data.pictures.overlay import with_region_groups
+    from allsight.judge.evaluate import answers
+    from allsight.judge.pictures import judge
+    from allsight.judge.report import as_json, refuse_report, write_report
+
+    if out is not None:
+        refuse_report(out, force)
+    # A model that knows groups of classes is judged by these.
+    dataset = with_region_groups(held_out(data, split), getattr(predictor.system, "groups", {}))
+    said = progress(answers(predictor, dataset), len(dataset), "evaluating")
+    evaluation, found = judge(predictor, dataset, said)
+    for line in evaluation.failed:
+        note(f"error: {line}")
+    names = {"model": predictor.model.name, "data": "/".join(filter(None, (dataset.name, dataset.split)))}
+    write_result(as_json(evaluation, found, **names), json, stdout)
+    _show(evaluation, found, **names)
+    if out is not None:
+        show(f"the report is {write_report(evaluation, found, predictor.shown, out, **names)}")
     return 1 if evaluation.failed else 0
 
 

@@ -64,7 +64,7 @@ def _pixels(size: str, model: "Model") -> Size:
     if found is None:
         raise ModelError(f"--size {size}: is not a size; give height and width in pixels, such as 288x384")
     height, width = int(found[1]), int(found[2])
-    multiple = model.preprocessing.multiple
+    multiple = model.pictures.multiple
     if not height or not width or height % multiple or width % multiple:
         raise ModelError(f"--size {size}: {model.name} takes sides that are a multiple of {multiple} pixels")
     return height, width

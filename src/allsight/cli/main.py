@@ -10,11 +10,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 import allsight
 from allsight.errors import AllsightError, ModelError
+from allsight.lookup import named
 
 # Text, and modules that import torch only inside their functions: help must not wait a second for torch.
 COMMANDS = {
@@ -102,12 +102,15 @@ def _call(name: str, words: list[str]) -> int:
     """Make the command line from the function's signature and call it."""
     import tyro
 
-    module, _, attribute = COMMANDS[name][0].partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), attribute)
-    if name == "train":  # the first word names a system, whose settings are the options
-        function, name, words = function(words)
-    code: int = tyro.cli(function, prog=f"allsight {name}", args=words, config=(tyro.conf.FlagCreatePairsOff,))
-    return code
+    places = {command: place for command, (place, _) in COMMANDS.items()}
+    function: Callable[..., Any] = named(places, name, "command")
+    if name != "train":
+        return int(tyro.cli(function, prog=f"allsight {name}", args=words, config=(tyro.conf.FlagCreatePairsOff,)))
+    function, name, words = function(words)  # the first word names a system, whose settings are the options
+    from allsight.cli.ranged import ranged_settings
+
+    with ranged_settings():
+        return int(tyro.cli(function, prog=f"allsight {name}", args=words, config=(tyro.conf.FlagCreatePairsOff,)))
 
 
 def _help() -> str:

@@ -70,7 +70,7 @@ def only(scene: "Scene", names: frozenset[str]) -> "Scene":
     """Return what a scene says of some classes: of objects, pixels, segments and whole pictures alike."""
     import torch
 
-    from allsight.scene.geometry import IGNORE
+    from allsight.scene.vocabulary import IGNORE
 
     changes: dict[str, object] = {}
     if scene.labels is not None:

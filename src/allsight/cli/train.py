@@ -1,6 +1,7 @@
 """`allsight train`: the command line of each recipe is made from its dataclass."""
 
 import difflib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,9 @@ from tyro.conf import arg
 from allsight.cli.terminal import note, number, show, table
 from allsight.errors import ModelError, TrainingError
 from allsight.recipes import RECIPES, recipe_class
+
+# From the kind of a model's inputs to what a person does with it.
+NEXT_STEPS = {"pictures": "look at pictures with: allsight see PATH --model {run}"}
 
 
 def of_system(words: list[str]) -> tuple[Callable[..., int], str, list[str]]:
@@ -30,16 +34,23 @@ def of_system(words: list[str]) -> tuple[Callable[..., int], str, list[str]]:
 
 def systems() -> int:
     """Train a system: `allsight train SYSTEM DATA ... --out RUN`; `allsight train SYSTEM --help` says more."""
-    made = table(("system", "what it is"))
+    rows = table(("system", "what it is"))
     for name in RECIPES:
-        made.add_row(name, _headline(recipe_class(name)))
-    show("usage: allsight train SYSTEM DATA ... --out RUN [options]", made)
+        rows.add_row(name, _headline(recipe_class(name)))
+    show("usage: allsight train SYSTEM DATA ... --out RUN [options]", rows)
     show("`allsight train SYSTEM --help` lists the settings of a system")
     return 0
 
 
 def _headline(recipe: type[Any]) -> str:
     return (recipe.__doc__ or "").strip().splitlines()[0]
+
+
+def _next_step(out: Path) -> str:
+    """Say how a trained model is used, by the kind of its inputs: pictures, where its configuration names none."""
+    config = json.loads((out / "model" / "config.json").read_text(encoding="utf-8"))
+    kind = config.get("inputs", {}).get("builder", "pictures")
+    return NEXT_STEPS.get(kind, 'open it with: allsight.load("{run}")').format(run=out)
 
 
 def _command(recipe_type: type[Any]) -> Callable[..., int]:
@@ -54,13 +65,13 @@ def _command(recipe_type: type[Any]) -> Callable[..., int]:
     ) -> int:
         if not getattr(recipe, "data", True):  # made pictures need none
             raise TrainingError("train: no data; give one data set or several (see `allsight check`)")
-        from allsight.recipes.job import train as run  # here, because help must not wait for torch
+        from allsight.recipes.run import train as run  # here, because help must not wait for torch
 
         scores = run(recipe, out, resume=resume, force=force, say=note)
-        made = table(("score", ">value"))
+        rows = table(("score", ">value"))
         for name, value in scores.items():
-            made.add_row(name, number(value))
-        show(made, f"the model is in {out / 'model'}; look at pictures with: allsight see PATH --model {out}")
+            rows.add_row(name, number(value))
+        show(rows, f"the model is in {out / 'model'}; {_next_step(out)}")
         return 0
 
     train.__annotations__["recipe"] = Annotated[recipe_type, arg(name="")]

@@ -10,9 +10,11 @@ import torch
 
 from allsight.data.pictures.dataset import Dataset, Example, Problem
 from allsight.data.split import class_presence
-from allsight.data.twins import Fingerprint, find_twins, fingerprint
+from allsight.data.suspicions import darkness, double_boxes, similar_names, unannotated_pixels
+from allsight.data.twins import Fingerprint, find_copies, find_twins, fingerprint
 from allsight.errors import AnnotationError, PictureError
 from allsight.scene import Scene, Vocabulary
+from allsight.scene.vocabulary import IGNORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,15 +118,19 @@ def check(datasets: Mapping[str, Dataset], *, model_classes: Vocabulary | None =
     for number, (split, dataset) in enumerate(datasets.items()):
         with ThreadPoolExecutor() as pool:
             results = list(pool.map(_examine, dataset))
+        problems += [problem for example in dataset for problem in double_boxes(example)]
         good = [i for i, result in enumerate(results) if not isinstance(result, Problem)]
         problems += [result for result in results if isinstance(result, Problem)]
         found = [result for result in results if not isinstance(result, Problem)]
         prints += [seen for seen, _ in found]
         groups += [number] * len(good)
         usable[split] = dataset.subset(good)
+        problems += darkness([seen for seen, _ in found], usable[split].examples, split)
         counts = [count for _, count in found if count is not None]
+        classes = dataset.region_classes or Vocabulary(())
+        problems += unannotated_pixels(counts, classes, dataset.name, split)
         pixels = torch.stack(counts).sum(0).tolist() if counts else []
-        regions[split] = dict(zip(dataset.region_classes or (), pixels, strict=False))
+        regions[split] = dict(zip(classes, pixels, strict=False))
     kept = [example for dataset in usable.values() for example in dataset]
     names = list(datasets)
     for first, second, same in find_twins(prints, groups):
@@ -132,6 +138,10 @@ def check(datasets: Mapping[str, Dataset], *, model_classes: Vocabulary | None =
         likeness = "the same as" if same else "nearly the same as"
         text = f"({names[groups[second]]}) is {likeness} {other} ({names[groups[first]]}); scores will be too good"
         problems.append(Problem("duplicate across splits", str(path), text, "warning", picture=str(path)))
+    for first, second in find_copies(prints, groups):
+        path = kept[second].path
+        text = f"is the same as {kept[first].path}, both in {names[groups[second]] or 'one split'}; it counts twice"
+        problems.append(Problem("duplicate", str(path), text, "warning", picture=str(path)))
     problems += _class_problems(usable, regions, model_classes)
     return Report(
         usable,
@@ -146,7 +156,7 @@ def check(datasets: Mapping[str, Dataset], *, model_classes: Vocabulary | None =
 def _examine(example: Example) -> tuple[Fingerprint, torch.Tensor | None] | Problem:
     """Return what is left of a picture for comparison and the pixels of its regions, or what is wrong with it."""
     try:
-        counts = example.region_counts(len(example.annotation.region_classes or ()))  # draws masks and regions
+        counts = example.region_counts(IGNORE + 1)  # draws masks and regions
         return fingerprint(example), counts
     except (PictureError, AnnotationError) as error:
         kind = "unreadable picture" if isinstance(error, PictureError) else "broken annotation"
@@ -190,7 +200,12 @@ def _class_problems(
             told = ", ".join(absent[:8]) + (f" and {len(absent) - 8} more" if len(absent) > 8 else "")
             text = f"{learn or 'it'} has no example of {told}; the model cannot learn them"
             problems.append(Problem("absent class", train.name, text, "warning"))
+    present = dict(zip(classes, there, strict=False))
+    kinds = (train.object_classes, train.tag_classes, train.region_classes)
+    problems += [problem for each in kinds if each is not None for problem in similar_names(each, train.name)]
     for split, dataset in datasets.items():
+        if split != learn:
+            problems += _not_judged(dataset, split, present, regions[split])
         if _all_classes(dataset) != classes:
             text = f"{split} has other classes than {learn}; give both one list of classes"
             problems.append(Problem("class mismatch", dataset.name, text, "fatal"))
@@ -198,6 +213,23 @@ def _class_problems(
         text = f"has {len(classes)} classes, the model has {len(model_classes)} ({model_classes.summary()})"
         problems.append(Problem("class mismatch", train.name, f"{text}; train it for these classes", "fatal"))
     return problems
+
+
+def _not_judged(dataset: Dataset, split: str, learned: Mapping[str, bool], regions: Mapping[str, int]) -> list[Problem]:
+    """Return a word on what a split cannot judge: classes that are learned but do not occur in it."""
+    columns = [bool(column.any()) for column in class_presence(dataset).T]
+    there = dict(zip(_all_classes(dataset), [*columns, *(pixels > 0 for pixels in regions.values())], strict=False))
+    if not len(dataset):
+        return [Problem("empty split", dataset.name, f"{split} has no usable picture", "warning")]
+    if not any(there.values()):
+        text = f"{split} has no label at all in {len(dataset)} pictures; nothing can be judged by it"
+        return [Problem("empty split", dataset.name, text, "warning")]
+    absent = [name for name, known in learned.items() if known and not there.get(name, False)]
+    if not absent:
+        return []
+    told = ", ".join(absent[:8]) + (f" and {len(absent) - 8} more" if len(absent) > 8 else "")
+    text = f"{split} has no example of {told}, so that nothing can be said of how well they are found"
+    return [Problem("absent class", dataset.name, text, "warning")]
 
 
 def _all_classes(dataset: Dataset) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from allsight.data.pictures.dataset import Dataset, Example
 from allsight.data.pictures.kinds import picture_kind
+from allsight.data.twins import digest_of
 from allsight.errors import AnnotationError, PictureError
 
 _SMALL = 128  # pixels of the longer side that are enough to tell a picture's kind
@@ -63,8 +64,26 @@ def split(dataset: Dataset, fractions: Mapping[str, float], seed: int, *, strati
     present = class_presence(dataset) if stratify else np.zeros((len(dataset), 0), dtype=bool)
     if stratify and present.shape[1] == 1 and dataset.object_classes is not None:
         present = np.concatenate([present, kind_presence(dataset)], axis=1)
-    part = _stratify(present, shares, generator)
+    # Of pictures that are equal byte by byte the first one is drawn, and the others go with it: none is on both sides.
+    owner = _first_equal(dataset)
+    alone = np.flatnonzero(owner == np.arange(len(dataset)))
+    part = np.full(len(dataset), -1)
+    part[alone] = _stratify(present[alone], shares, generator)
+    part = part[owner]
     return {name: dataset.subset(np.flatnonzero(part == i).tolist(), split=name) for i, name in enumerate(fractions)}
+
+
+def _first_equal(dataset: Dataset) -> np.ndarray:
+    """Return (N,) the index of the first picture of equal bytes; what cannot be read is equal to none."""
+    first: dict[object, int] = {}
+    owner = np.arange(len(dataset))
+    for i, example in enumerate(dataset):
+        if example.pixels is None:  # arrays hold thousands of small ones, black ones among them
+            try:
+                owner[i] = first.setdefault(digest_of(example), i)
+            except PictureError:
+                continue
+    return owner
 
 
 def _stratify(present: np.ndarray, shares: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from allsight.data.pictures.dataset import Example
+from allsight.errors import PictureError
 
 SIDE = 16
 ALIKE = 0.995  # correlation of thumbnails; one photo saved twice has 0.999, neighbouring film frames less
@@ -20,10 +21,12 @@ class Fingerprint:
     Args:
         digest: of the file's bytes.
         thumbnail: (SIDE * SIDE,) float32 of mean 0 and unit length; all 0 for a picture of one colour.
+        brightest: the greatest value of a pixel, 0 to 255.
     """
 
     digest: bytes
     thumbnail: Tensor
+    brightest: int = 255
 
 
 def fingerprint(example: Example) -> Fingerprint:
@@ -33,12 +36,25 @@ def fingerprint(example: Example) -> Fingerprint:
         PictureError: it cannot be read.
     """
     picture = example.picture(longest=8 * SIDE)
-    content = example.path.read_bytes() if example.pixels is None else example.pixels.numpy().tobytes()
     grey = picture.float().mean(0)[None, None]
     small = functional.interpolate(grey, size=(SIDE, SIDE), mode="bilinear", antialias=True).flatten()
     small = small - small.mean()
     plain = small.abs().max() < 1
-    return Fingerprint(hashlib.blake2b(content, digest_size=16).digest(), _unit(small) * (not plain))
+    return Fingerprint(digest_of(example), _unit(small) * (not plain), int(picture.max()))
+
+
+def digest_of(example: Example) -> bytes:
+    """Return what is the same for pictures of equal bytes, and hardly ever for others.
+
+    Raises:
+        PictureError: the file cannot be read.
+    """
+    if example.pixels is not None:
+        return hashlib.blake2b(example.pixels.numpy().tobytes(), digest_size=16).digest()
+    try:
+        return hashlib.blake2b(example.path.read_bytes(), digest_size=16).digest()
+    except OSError as error:
+        raise PictureError(f"{example.path}: cannot be read ({error.strerror}); check path and disk") from None
 
 
 def _unit(vector: Tensor) -> Tensor:
@@ -72,4 +88,19 @@ def find_twins(prints: list[Fingerprint], groups: list[int]) -> list[tuple[int, 
                     pairs.append((same, i, True))
                 elif likeness > ALIKE:
                     pairs.append((j, i, False))
+    return pairs
+
+
+def find_copies(prints: list[Fingerprint], groups: list[int]) -> list[tuple[int, int]]:
+    """Return pairs of pictures of one group whose bytes are equal: the first one of each and every other.
+
+    Args:
+        prints: N fingerprints. groups: N numbers, the split of each.
+    """
+    first: dict[tuple[int, bytes], int] = {}
+    pairs = []
+    for i, (each, group) in enumerate(zip(prints, groups, strict=True)):
+        j = first.setdefault((group, each.digest), i)
+        if j != i:
+            pairs.append((j, i))
     return pairs

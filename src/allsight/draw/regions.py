@@ -9,7 +9,7 @@ from scipy.ndimage import label as components
 
 from allsight.draw.palette import DARK, Colour, class_colours
 from allsight.scene import Scene
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 KNOWN, SOFT = 0.5, 0.22  # opacity of regions that are all of the answer, and of those that a model is sure of
 LEAST_REGION, LEAST_PIECE = 0.03, 0.01  # shares of the picture: what is smaller is no help where much is left open

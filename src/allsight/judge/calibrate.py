@@ -62,10 +62,11 @@ def looks(
         objects: which boxes are measured: those of the annotation, or those that the model finds.
     """
     picture, box = features_to_measure(predictor.system)
+    longest = predictor.model.pictures.longest
 
     def look(example: Example) -> Look | AllsightError:
         try:
-            pixels = example.picture(longest=predictor.model.preprocessing.longest)
+            pixels = example.picture(longest=longest)
         except AllsightError as error:
             return error
         ready, frame = predictor.prepare(pixels, example.annotation.size)

@@ -68,12 +68,12 @@ def evaluate(predictor: Predictor, dataset: Dataset) -> Evaluation:
 
 def answers(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[Example, Scene | AllsightError]]:
     """Give every example with all that the model says of it, or why its picture cannot be read."""
-    return in_order(partial(_answer, predictor), dataset)
+    return in_order(partial(_answer, predictor, predictor.model.pictures.longest), dataset)
 
 
-def _answer(predictor: Predictor, example: Example) -> tuple[Example, Scene | AllsightError]:
+def _answer(predictor: Predictor, longest: int, example: Example) -> tuple[Example, Scene | AllsightError]:
     try:
-        picture = example.picture(longest=predictor.model.preprocessing.longest)
+        picture = example.picture(longest=longest)
         scene = predictor.scene_of(*predictor.prepare(picture, example.annotation.size))
     except AllsightError as error:
         return example, error

@@ -14,7 +14,7 @@ from allsight.judge.evaluate import Evaluation
 from allsight.judge.scores import Scores
 from allsight.metrics.segmentation import BoundaryScores, RegionCounts, region_scores
 from allsight.scene import Scene, Vocabulary
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 class RegionTally:

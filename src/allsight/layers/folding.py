@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from allsight.machine.layout import order_convolutions
+
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -38,9 +40,7 @@ def folded(net: Net, *example: Any) -> Net:
             convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         )
         other.set_submodule(norm_name, nn.Identity())
-    for parameter in other.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    order_convolutions(other, torch.channels_last)
     return other
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from allsight.losses.cross_entropy import at_least_float32
 from allsight.machine.processes import mean_over_ranks
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 def border_weights(instances: Tensor, *, w0: float = 10.0, sigma: float = 5.0) -> Tensor:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from allsight.machine.processes import mean_over_ranks
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 def pixel_cross_entropy(logits: Tensor, truth: Tensor, *, weights: Tensor | None = None) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from allsight.losses.cross_entropy import at_least_float32
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 def dice_loss(logits: Tensor, truth: Tensor) -> Tensor:

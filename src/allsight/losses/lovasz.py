@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from allsight.losses.cross_entropy import at_least_float32
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 def lovasz_softmax(logits: Tensor, truth: Tensor, *, present: bool = True, per_image: bool = False) -> Tensor:

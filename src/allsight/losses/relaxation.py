@@ -6,7 +6,7 @@ from torch import Tensor
 
 from allsight.losses.cross_entropy import at_least_float32
 from allsight.machine.processes import mean_over_ranks
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 def relaxed_cross_entropy(logits: Tensor, truth: Tensor, *, radius: int = 1, weights: Tensor | None = None) -> Tensor:

@@ -31,3 +31,16 @@ def generator(seed: int, *keys: int) -> torch.Generator:
         a CPU generator of its own; torch's global generator stays as it was.
     """
     return torch.Generator().manual_seed(mix(seed, *keys))
+
+
+def seed_device(device: torch.device, seed: int) -> None:
+    """Set what dropout and whatever else draws from torch's global generators begins with.
+
+    Args:
+        device: that is computed on.
+        seed: 0 or more.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed formats a stack trace for each absent device
+    else:
+        torch.manual_seed(seed)

@@ -3,7 +3,7 @@
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -49,10 +49,6 @@ class CocoScores:
     ar100: float
     per_class: dict[str, float]
     per_class_ap50: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the scores as plain values."""
-        return asdict(self)
 
 
 def coco_scores(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from allsight.errors import AnnotationError
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 TOLERANCE = 0.0075  # of the picture's diagonal (Csurka et al. 2013, section 4)
 

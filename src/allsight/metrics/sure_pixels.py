@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from allsight.metrics.detection import NEVER
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 BINS = 200  # probabilities are told apart to half a hundredth
 LEAST_SHARE = 0.005  # of a picture's pixels that have to be right for a class to count as found in it

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from allsight.backbones.pictures.trunk import Trunk
 from allsight.data.pictures.loading import Batch
 from allsight.layers.neck import Neck
-from allsight.models.system import System
+from allsight.models.system import Answering
 from allsight.scene import Frame, Scene
 
 Features = Mapping[str, Tensor]
@@ -58,7 +58,7 @@ class VisionOutputs(NamedTuple):
     heads: dict[str, Any]
 
 
-class Vision(System):
+class Vision(Answering[Frame, Scene]):
     """A picture system: the trunk runs once, its features go to every head, their losses add up, their Scenes merge.
 
     Args:
@@ -112,10 +112,14 @@ class Vision(System):
                 terms[prefix + term] = value
         return terms
 
-    def decode(self, outputs: VisionOutputs, frames: Sequence[Frame]) -> list[Scene]:
+    def decode(self, outputs: VisionOutputs, places: Sequence[Frame]) -> list[Scene]:
         """Return one Scene a picture, what all heads say together, in original pixels."""
-        answers = [head.decode(outputs.heads[name], frames) for name, head in self._heads()]
+        answers = [head.decode(outputs.heads[name], places) for name, head in self._heads()]
         return [reduce(Scene.merge, scenes) for scenes in zip(*answers, strict=True)]
+
+    def lean(self, outputs: VisionOutputs, features: Sequence[str] = ()) -> VisionOutputs:
+        """Return the outputs of all heads, and of the features those that are named."""
+        return outputs._replace(features={name: outputs.features[name] for name in features})
 
     def narrow(self, least: Callable[[str], float]) -> None:
         """Compute no more than it takes to show the objects that are wanted; see `Head.narrow`."""

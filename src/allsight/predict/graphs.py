@@ -24,7 +24,6 @@ from allsight.files import atomic, write_text
 from allsight.hub import Model
 from allsight.machine.packages import install_command, missing
 from allsight.models.system import System
-from allsight.models.vision import VisionOutputs
 from allsight.weights.fetch import cache_folder
 from allsight.weights.files import sha256
 
@@ -47,15 +46,8 @@ class Answers(nn.Module):
         self.features = tuple(features)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """(1, 3, H, W) uint8 to the leaves of `lean(outputs)`, in their order."""
-        return tuple(leaves(lean(self.system(pictures), self.features)).values())
-
-
-def lean(outputs: Any, features: Sequence[str] = ()) -> Any:
-    """Return a system's outputs without the features that no decode reads, those excepted that are named."""
-    if not isinstance(outputs, VisionOutputs):
-        return outputs
-    return outputs._replace(features={name: outputs.features[name] for name in features})
+        """(1, 3, H, W) uint8 to the leaves of the lean outputs, in their order."""
+        return tuple(leaves(self.system.lean(self.system(pictures), self.features)).values())
 
 
 def leaves(outputs: Any, name: str = "") -> dict[str, Tensor]:
@@ -87,8 +79,8 @@ def rebuild(like: Any, values: Iterator[Tensor]) -> Any:
 @torch.inference_mode()
 def outputs_like(model: Model, features: Sequence[str] = ()) -> Any:
     """Return what a model's graph gives for the smallest picture, computed by torch: the form to `rebuild`."""
-    side = model.preprocessing.multiple
-    return lean(model.system.eval()(torch.zeros(1, 3, side, side, dtype=torch.uint8)), features)
+    side, system = model.pictures.multiple, model.system.eval()
+    return system.lean(system(torch.zeros(1, 3, side, side, dtype=torch.uint8)), features)
 
 
 def write_onnx(model: Model, path: Path, size: tuple[int, int] | None = None, *, features: Sequence[str] = ()) -> None:
@@ -109,7 +101,7 @@ def write_onnx(model: Model, path: Path, size: tuple[int, int] | None = None, *,
         raise ModelError(f"{', '.join(absent)}: not installed, but export needs it; run: {install_command('fast')}")
     from allsight.predict.onnx_ops import TRANSLATIONS
 
-    multiple = model.preprocessing.multiple
+    multiple = model.pictures.multiple
     names = list(leaves(outputs_like(model, features)))
     # Where kernels learn, our "same" convolutions pad their input, which runtimes fuse; else they pad the kernel.
     answers = Answers(copy.deepcopy(model.system), features).eval().requires_grad_()
@@ -163,8 +155,8 @@ def description(model: Model) -> dict[str, Any]:
     """Return what a reader of a graph has to know besides it, as plain values."""
     return {
         "model": model.name,
-        "preprocessing": asdict(model.preprocessing),
-        "thresholds": model.thresholds,
+        "preprocessing": asdict(model.pictures),
+        "thresholds": {} if model.display is None else dict(model.display.thresholds),
         "spec": model.spec.to_json(),
     }
 
@@ -224,7 +216,7 @@ def _passing_folder() -> Path:
 def _place(model: Model, features: Sequence[str]) -> Path:
     """The cache's file for a model: its name stands for weights, form, code and versions, so it is never stale."""
     seen = hashlib.sha256()
-    parts = (tuple(features), model.spec.to_json(), asdict(model.preprocessing), *map(version, ("torch", *EXPORTERS)))
+    parts = (tuple(features), model.spec.to_json(), asdict(model.pictures), *map(version, ("torch", *EXPORTERS)))
     seen.update(json.dumps(parts, sort_keys=True).encode())
     package = Path(allsight.__file__).parent
     for file in sorted(file for folder in _CODE for file in (package / folder).rglob("*.py")):

@@ -6,10 +6,10 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from allsight.data.inputs import pixels
 from allsight.data.pictures.reading import read_picture
 from allsight.draw import draw
 from allsight.errors import PictureError
-from allsight.predict.predictor import pixels
 from allsight.scene import Scene
 from allsight.scene.showing import hand_in
 

@@ -1,35 +1,30 @@
-"""`Predictor`: a model that takes pictures of any size and answers in their own pixels."""
+"""`Predictor`: a model that takes what it is asked about as it is, pictures of any size, and answers in its terms."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from allsight.data.pictures.reading import letterbox, read_picture
-from allsight.errors import ModelError, PictureError
+from allsight.data.inputs import PictureInputs
+from allsight.errors import ModelError
 from allsight.hub import Model
 from allsight.hub import load as load_model
 from allsight.knowing.knowledge import Knowledge
-from allsight.models.vision import Vision
-from allsight.models.whole.everything import Everything
+from allsight.models.system import Answering
 from allsight.predict.order import in_order
 from allsight.predict.runtimes import Precision, Runtime, RuntimeName, open_runtime
-from allsight.scene import Frame, Scene
-from allsight.scene.geometry import IGNORE
-
-DEFAULT_THRESHOLD = 0.3
+from allsight.scene import Scene
+from allsight.scene.vocabulary import IGNORE
 
 
 class Predictor:
-    """A model with its preprocessing, its display thresholds and what computes it.
+    """A model with its inputs, its display thresholds and what computes it.
 
-    Pictures are computed one by one: in float32 eight together take 1.4 times as long each, because what lies between
-    two layers no longer fits into the cache. Several at a time are for threads; see `allsight.predict.order.in_order`.
+    Inputs are computed one by one: in float32 eight pictures together take 1.4 times as long each, because what lies
+    between two layers no longer fits into the cache. Several at a time are for threads; see
+    `allsight.predict.order.in_order`.
 
     Args:
         model: what to ask.
@@ -40,7 +35,8 @@ class Predictor:
             give the features of the model's knowledge.
 
     Raises:
-        ModelError: it is to abstain but has not been calibrated.
+        ModelError: it is to abstain but has not been calibrated, has nothing that a threshold could hide, or is of
+            those that learn but do not answer.
     """
 
     def __init__(
@@ -52,31 +48,34 @@ class Predictor:
         runtime: Runtime | None = None,
         abstain: bool = False,
     ) -> None:
+        if threshold is not None and model.display is None:
+            raise ModelError(f"{model.name}: has nothing that a threshold could hide; leave it out")
         self.knowledge = knowledge_of(model) if abstain else None
         self.model = model
-        self.system = model.system.eval()
+        self.system = answering(model).eval()
         self.threshold = threshold
         self.runtime = runtime or open_runtime("torch", model, precision=precision)
 
-    @overload
-    def __call__(self, picture: str | Path | bytes | Tensor | np.ndarray | Image.Image) -> Scene: ...
-    @overload
-    def __call__(self, picture: list[Any] | tuple[Any, ...]) -> list[Scene]: ...
-    def __call__(self, picture: Any) -> Scene | list[Scene]:
-        """Return what is in one picture, or in each of a list, as far as the model is sure enough to show it.
+    def __call__(self, raw: Any) -> Any:
+        """Return the answer to one input, or to each picture of a list, as far as the model is sure enough to show it.
 
         Args:
-            picture: a path, the bytes of a file, a PIL picture, or uint8 RGB pixels: a tensor (3, H, W) or an array
-                (H, W, 3). A list or tuple of these is looked at by several threads.
+            raw: what the model's inputs take. A picture is a path, the bytes of a file, a PIL picture, or uint8 RGB
+                pixels: a tensor (3, H, W) or an array (H, W, 3). A list or tuple of these is looked at by several
+                threads.
+
+        Returns:
+            Of a picture system a Scene; for a list, a list of Scenes.
 
         Raises:
-            PictureError: it, or one of the list, cannot be read, or is none of these; `allsight.predict.stream` goes on
+            PictureError: it is of pictures, and cannot be read or is none of these; `allsight.predict.stream` goes on
                 with the others instead.
         """
-        if isinstance(picture, list | tuple):
-            return list(in_order(self, picture))
-        name = str(picture) if isinstance(picture, str | Path) else None
-        return self.shown(self.parts(*self.prepare(pixels(picture)))).with_(source=name)
+        if isinstance(raw, list | tuple) and isinstance(self.model.inputs, PictureInputs):
+            return list(in_order(self, raw))
+        answer = self.shown(self.answer(*self.prepare(raw)))
+        name = str(raw) if isinstance(raw, str | Path) else None
+        return answer.with_(source=name) if isinstance(answer, Scene) else answer
 
     def scenes(self, pictures: Sequence[Tensor]) -> list[Scene]:
         """Return everything that the model says, of whatever score, one Scene a picture.
@@ -86,44 +85,49 @@ class Predictor:
         """
         return [self.scene_of(*self.prepare(picture)) for picture in pictures]
 
-    def prepare(self, picture: Tensor, original: tuple[int, int] | None = None) -> tuple[Tensor, Frame]:
-        """Scale and pad a picture (3, H, W) for the model; `original` if it was decoded at reduced scale."""
-        frame = self.model.preprocessing.frame(original or (picture.shape[-2], picture.shape[-1]))
-        return letterbox(picture, frame, self.model.preprocessing.fill), frame
+    def prepare(self, raw: Any, original: tuple[int, int] | None = None) -> tuple[Tensor, Any]:
+        """Bring an input to what the system takes; `original` is the size of a picture decoded at reduced scale.
 
-    def scene_of(self, picture: Tensor, frame: Frame) -> Scene:
-        """Return everything that the model says of a picture that `prepare` made ready."""
-        scene = self.parts(picture, frame)
-        return self.system.merged(scene, self.system.least_score) if isinstance(self.system, Everything) else scene
+        Returns:
+            What goes into a batch, and the place that an answer is for: of a picture its Frame.
+        """
+        return self.model.inputs.prepare(raw) if original is None else self.model.pictures.prepare(raw, original)
+
+    def scene_of(self, ready: Tensor, place: Any) -> Any:
+        """Return everything that the model says of what `prepare` made ready, finished."""
+        return self.system.finished(self.answer(ready, place))
 
     @torch.inference_mode()
-    def parts(self, picture: Tensor, frame: Frame) -> Scene:
-        """Return what `scene_of` does, but for the panoptic map, which `shown` makes of what is left."""
-        outputs = self.runtime(picture[None])
-        decode = self.system.parts if isinstance(self.system, Everything) else self.system.decode
-        (scene,) = decode(outputs, [frame])
+    def answer(self, ready: Tensor, place: Any) -> Any:
+        """Return everything that the model says of what `prepare` made ready; `shown` finishes what is left of it."""
+        outputs = self.runtime(ready[None])
+        (answer,) = self.system.decode(outputs, [place])
         if self.knowledge is None:
-            return scene
+            return answer
         features = outputs.features if self.knowledge.features else {}
-        return self.knowledge.judge(scene, self.knowledge.vectors(scene, features, frame))
+        return self.knowledge.judge(answer, self.knowledge.vectors(answer, features, place))
 
-    def shown(self, scene: Scene) -> Scene:
-        """Keep what is sure enough to be shown.
+    def shown(self, answer: Any) -> Any:
+        """Keep what is sure enough to be shown, and finish it.
 
-        Objects must reach the display threshold of their class; weak boxes have passed theirs already. A threshold that
-        was given is one of the scores that are shown: of calibrated ones, where the model abstains. Pixels must reach
-        that of their class, else their region is not known (255). A panoptic map is made of what is left.
+        Of a Scene, objects must reach the display threshold of their class; weak boxes have passed theirs already. A
+        threshold that was given is one of the scores that are shown: of calibrated ones, where the model abstains.
+        Pixels must reach that of their class, else their region is not known (255). A panoptic map is made of what is
+        left. Other answers are shown whole.
         """
+        if isinstance(answer, Scene) and self.model.display is not None:
+            answer = self._sure_part(answer, self.model.display.region_thresholds)
+        return self.system.finished(answer, shown=True)
+
+    def _sure_part(self, scene: Scene, region_thresholds: Mapping[str, float]) -> Scene:
         if scene.scores is not None and scene.labels is not None:
             scene = scene.keep(self.sure(scene))
         if scene.region_scores is not None and scene.regions is not None:
             least = torch.zeros(IGNORE + 1)
             for label, name in enumerate(scene.region_classes or ()):
-                least[label] = self.model.region_thresholds.get(name, 0.0)
+                least[label] = region_thresholds.get(name, 0.0)
             sure = scene.region_scores.flatten() >= least.index_select(0, scene.regions.flatten())
             scene = scene.with_(regions=scene.regions.where(sure.view_as(scene.regions), IGNORE))
-        if isinstance(self.system, Everything):
-            scene = self.system.merged(scene, least_score=0.0)
         return scene
 
     def sure(self, scene: Scene) -> Tensor:
@@ -136,7 +140,7 @@ class Predictor:
         """Return the score from which objects of a class are shown; above 1 for none of them."""
         if self.threshold is not None:
             return self.threshold
-        least = _threshold(self.model, name)
+        least = 0.0 if self.model.display is None else self.model.display.threshold(name)
         return least if self.knowledge is None else self.knowledge.threshold(least)
 
 
@@ -150,7 +154,7 @@ def load(
     shown_only: bool = False,
     **choice: Any,
 ) -> Predictor:
-    """Load a model by name or folder and return it as a function from pictures to Scenes.
+    """Load a model by name or folder and return it as a function: from pictures to Scenes, if it is of pictures.
 
     Args:
         name: of a shipped model ("cells", "everyday"), a model's folder or a training run's folder.
@@ -177,8 +181,19 @@ def narrow(model: Model) -> None:
     objects and masks that hidden ones crowded out, where they are more than a head answers with. What is hidden
     (`Predictor.scenes`) is incomplete then, and the model can learn no more.
     """
-    if isinstance(model.system, Vision):
-        model.system.narrow(partial(_threshold, model))
+    if model.display is not None:
+        answering(model).narrow(model.display.threshold)
+
+
+def answering(model: Model) -> Answering[Any, Any]:
+    """Return a model's system as one that answers.
+
+    Raises:
+        ModelError: it does not.
+    """
+    if not isinstance(model.system, Answering):
+        raise ModelError(f"{model.name}: learns, but answers nothing by itself; choose another model")
+    return model.system
 
 
 def knowledge_of(model: Model) -> Knowledge:
@@ -190,23 +205,3 @@ def knowledge_of(model: Model) -> Knowledge:
     if model.knowledge is None:
         raise ModelError(f"{model.name}: cannot say what it does not know; run: allsight calibrate MODEL DATA")
     return model.knowledge
-
-
-def _threshold(model: Model, name: str) -> float:
-    """Return the score from which a model's objects of a class are shown."""
-    thresholds: Mapping[str, float] = model.thresholds
-    return thresholds.get(name, thresholds.get("", DEFAULT_THRESHOLD))
-
-
-def pixels(picture: Any) -> Tensor:
-    """Return (3, H, W) uint8 of whatever may be asked about; see `Predictor.__call__`."""
-    if isinstance(picture, str | Path | bytes):
-        return read_picture(picture)
-    if isinstance(picture, Image.Image):
-        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
-    if isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8:
-        return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
-    if isinstance(picture, Tensor) and picture.ndim == 3 and len(picture) == 3 and picture.dtype == torch.uint8:
-        return picture
-    shape = getattr(picture, "shape", type(picture).__name__)
-    raise PictureError(f"{shape}: not a picture; give a path, a PIL picture, uint8 (3, H, W) or an array (H, W, 3)")

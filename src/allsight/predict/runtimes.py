@@ -34,7 +34,7 @@ class Runtime(Protocol):
     """Computes a picture's raw outputs; threads may call it at the same time."""
 
     def __call__(self, pictures: Tensor) -> Any:
-        """Return the system's outputs, as `System.decode` takes them.
+        """Return the system's outputs, as `Answering.decode` takes them.
 
         Args:
             pictures: (1, 3, H, W) uint8, sides a multiple of the model's stride.
@@ -59,7 +59,8 @@ class TorchRuntime:
     @torch.inference_mode()
     def __call__(self, pictures: Tensor) -> Any:
         """Return the system's outputs."""
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        if pictures.ndim == 4:
+            pictures = pictures.contiguous(memory_format=torch.channels_last)
         with self.making:
             if self.sooner is None:
                 self.sooner = folded(self.system, pictures).to(self.device)

@@ -44,13 +44,14 @@ def stream(
         workers: see `in_order`.
     """
     keep_freed_memory()
-    longest = None if tiled or (then is not None and full_size) else predictor.model.preprocessing.longest
+    inputs = predictor.model.pictures
+    longest = None if tiled or (then is not None and full_size) else inputs.longest
 
     def see(path: Path) -> Seen:
         try:
             picture = read_picture(path, longest=longest)
             original = None if longest is None else picture_size(path)
-            scene = predictor.parts(*predictor.prepare(picture, original))
+            scene = predictor.answer(*predictor.prepare(picture, original))
             if tiled:
                 scene = scene_of_tiles(predictor, picture, scene)
             scene = predictor.shown(scene).with_(source=str(path))

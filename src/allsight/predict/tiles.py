@@ -43,7 +43,7 @@ def scene_of_tiles(predictor: Predictor, picture: Tensor, whole: Scene) -> Scene
         The scene with the objects of all looks after non-maximum suppression; `whole` itself where one tile is all.
     """
     height, width = whole.size
-    tile = predictor.model.preprocessing.longest
+    tile = predictor.model.pictures.longest
     corners = tile_corners((height, width), tile)
     if len(corners) == 1:
         return whole

@@ -1,5 +1,5 @@
-"""Recipes: one file a system, everything needed to train it, as a dataclass. Text, so that help needs no torch."""
+"""Recipes: a dataclass of settings and a function that builds its job. Named by texts, so that help needs no torch."""
 
-from allsight.recipes.table import RECIPES, recipe_class
+from allsight.recipes.table import RECIPES, build, recipe_class
 
-__all__ = ["RECIPES", "recipe_class"]
+__all__ = ["RECIPES", "build", "recipe_class"]

@@ -1,22 +1,28 @@
-"""The one explicit table of recipes: name -> "module:dataclass"."""
+"""The one explicit table of recipes: of each its settings, and what puts its job together."""
 
-from importlib import import_module
+from collections.abc import Callable
 from typing import Any
 
 from allsight.errors import ModelError
+from allsight.lookup import named
 
+# name -> "module:dataclass"; the command line is made from it, and so it imports no torch.
 RECIPES = {
-    "retinanet": "allsight.recipes.retinanet:RetinaNet",
-    "faster_rcnn": "allsight.recipes.faster_rcnn:FasterRCNN",
-    "mask_rcnn": "allsight.recipes.mask_rcnn:MaskRCNN",
-    "watershed": "allsight.recipes.watershed:Watershed",
-    "windows": "allsight.recipes.windows:Windows",
-    "segmenter": "allsight.recipes.segmenter:Segmenter",
-    "everyday": "allsight.recipes.everyday:Everyday",
-    "classifier": "allsight.recipes.classifier:Classifier",
-    "still_lifes": "allsight.recipes.still_lifes:StillLifes",
-    "digits": "allsight.recipes.digits:Digits",
+    "retinanet": "allsight.recipes.detection.retinanet:RetinaNet",
+    "nanodet": "allsight.recipes.detection.nanodet:NanoDet",
+    "faster_rcnn": "allsight.recipes.detection.faster_rcnn:FasterRCNN",
+    "mask_rcnn": "allsight.recipes.instances.mask_rcnn:MaskRCNN",
+    "watershed": "allsight.recipes.instances.watershed:Watershed",
+    "windows": "allsight.recipes.detection.windows:Windows",
+    "segmenter": "allsight.recipes.segmentation.segmenter:Segmenter",
+    "everyday": "allsight.recipes.whole.everyday:Everyday",
+    "classifier": "allsight.recipes.classification.classifier:Classifier",
+    "still_lifes": "allsight.recipes.whole.still_lifes:StillLifes",
+    "digits": "allsight.recipes.classification.digits:Digits",
 }
+
+# name -> "module:function": what puts the job of the settings together is called `build` and stands beside them.
+BUILDS = {name: f"{place.partition(':')[0]}:build" for name, place in RECIPES.items()}
 
 
 def recipe_class(name: str) -> type[Any]:
@@ -25,8 +31,25 @@ def recipe_class(name: str) -> type[Any]:
     Raises:
         ModelError: no recipe is called so.
     """
-    if name not in RECIPES:
-        raise ModelError(f"no recipe is called {name!r}; `allsight train` knows {', '.join(RECIPES)}")
-    module, _, attribute = RECIPES[name].partition(":")
-    found: type[Any] = getattr(import_module(module), attribute)
-    return found
+    settings: type[Any] = named(RECIPES, name, "recipe")
+    return settings
+
+
+def build_of(settings: Any) -> Callable[[Any], Any]:
+    """Return what puts the job of these settings together.
+
+    Raises:
+        ModelError: they are of no recipe of the table.
+    """
+    kind = type(settings)
+    text = f"{kind.__module__}:{kind.__qualname__}"
+    name = next((name for name, each in RECIPES.items() if each == text), None)
+    if name is None:
+        raise ModelError(f"{kind.__name__}: is no recipe of the table; say what builds it")
+    build: Callable[[Any], Any] = named(BUILDS, name, "recipe")
+    return build
+
+
+def build(settings: Any) -> Any:
+    """Check the data and put the job of these settings together; see `build_of`."""
+    return build_of(settings)(settings)

@@ -1,7 +1,8 @@
 """The one vocabulary of the house: what is in a picture, whether a person drew it or a model predicted it."""
 
-from allsight.scene.frame import Clip, Frame
-from allsight.scene.geometry import INSTANCE_FIELDS
+from allsight.scene.clip import Clip
+from allsight.scene.fields import INSTANCE_FIELDS
+from allsight.scene.frame import Frame
 from allsight.scene.masks import Masks
 from allsight.scene.scene import Scene
 from allsight.scene.trust import Trust

@@ -9,9 +9,9 @@ from pycocotools import mask as coco
 
 from allsight.errors import AnnotationError, reason
 from allsight.scene.codes import label_codes
-from allsight.scene.interchange import IGNORE, finite
+from allsight.scene.forms import finite
 from allsight.scene.masks import Masks
-from allsight.scene.vocabulary import Vocabulary
+from allsight.scene.vocabulary import IGNORE, Vocabulary
 
 if TYPE_CHECKING:
     from allsight.scene.scene import Scene

@@ -1,8 +1,6 @@
-"""`Frame` remembers what was done to a picture before the model; `Clip` is pictures in time."""
+"""`Frame` remembers what was done to a picture before the model."""
 
 from dataclasses import dataclass
-
-from torch import Tensor
 
 from allsight.scene.geometry import scaling
 from allsight.scene.scene import Scene
@@ -55,25 +53,3 @@ class Frame:
     def to_original(self, scene: Scene) -> Scene:
         """Return a scene in the model's pixels as it lies on the original picture."""
         return scene.affine(scaling(1 / self.scale[1], 1 / self.scale[0]), self.original)
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """Pictures in time.
-
-    Args:
-        frames: (T, 3, H, W) uint8 RGB.
-        times: (T,) float64, seconds since the start.
-        scenes: one a frame, or empty.
-        tags: (C,) float32 labels of the whole clip, or None if not annotated.
-        sound: (channels, samples) float32 in [-1, 1], or None. sound_rate: samples per second.
-        source: where it lies.
-    """
-
-    frames: Tensor
-    times: Tensor
-    scenes: tuple[Scene, ...] = ()
-    tags: Tensor | None = None
-    sound: Tensor | None = None
-    sound_rate: int = 0
-    source: str | None = None

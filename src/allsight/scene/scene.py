@@ -1,7 +1,7 @@
 """`Scene`: what is in one picture, whether a person drew it or a model predicted it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Union, overload
 
@@ -10,42 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from allsight.errors import AnnotationError
-from allsight.scene import coco, geometry, instances, interchange, showing, table
-from allsight.scene.geometry import INSTANCE_FIELDS
+from allsight.scene import coco, geometry, instances, interchange, joins, moves, showing, table
+from allsight.scene.fields import Fields, Side, rows_of
 from allsight.scene.instances import Instance
-from allsight.scene.masks import Masks
-from allsight.scene.trust import Trust
 from allsight.scene.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SHAPES = {
-    "boxes": (None, 4),
-    "labels": (None,),
-    "scores": (None,),
-    "crowd": (None,),
-    "difficult": (None,),
-    "area": (None,),
-    "weak": (None,),
-    "keypoints": (None, None, 3),
-    "tracks": (None,),
-    "box_embeddings": (None, None),
-    "actions": (None, None),
-    "tags": (None,),
-    "normals": (3, "height", "width"),
-    "flow": (2, "height", "width"),
-    "flow_valid": ("height", "width"),
-    "depth": ("height", "width"),
-    "regions": ("height", "width"),
-    "region_scores": ("height", "width"),
-    "panoptic": ("height", "width"),
-    "embedding": (None,),
-}
-
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class Scene(Fields):
     """A picture's annotation or prediction; `None` means not annotated, empty means annotated and nothing there.
 
     All tensors lie on the CPU. Boxes are x1, y1, x2, y2 in pixels, in continuous coordinates: pixel (0, 0) covers
@@ -79,53 +54,16 @@ class Scene:
         AnnotationError: a field has the wrong shape.
     """
 
-    size: tuple[int, int]
-    boxes: Tensor | None = None
-    labels: Tensor | None = None
-    scores: Tensor | None = None
-    crowd: Tensor | None = None
-    difficult: Tensor | None = None
-    area: Tensor | None = None
-    weak: Tensor | None = None
-    trust: Trust | None = None
-    masks: Masks | None = None
-    keypoints: Tensor | None = None
-    tracks: Tensor | None = None
-    box_embeddings: Tensor | None = None
-    actions: Tensor | None = None
-    regions: Tensor | None = None
-    region_scores: Tensor | None = None
-    panoptic: Tensor | None = None
-    segments: tuple[dict[str, Any], ...] | None = None
-    tags: Tensor | None = None
-    flow: Tensor | None = None
-    flow_valid: Tensor | None = None
-    depth: Tensor | None = None
-    normals: Tensor | None = None
-    embedding: Tensor | None = None
-    captions: tuple[str, ...] | None = None
-    object_classes: Vocabulary | None = None
-    region_classes: Vocabulary | None = None
-    tag_classes: Vocabulary | None = None
-    keypoint_classes: Vocabulary | None = None
-    source: str | None = None
-
     # How a notebook shows a Scene: set by the floor that can read pictures and draw (allsight.predict).
     painter: ClassVar[Callable[["Scene"], bytes | None] | None] = None
 
     def __post_init__(self) -> None:
-        known = {"height": self.size[0], "width": self.size[1]}
-        for name, shape in _SHAPES.items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            wanted = tuple(known.get(side, side) if isinstance(side, str) else side for side in shape)
-            fits = value.ndim == len(wanted) and all(w in (None, s) for w, s in zip(wanted, value.shape, strict=True))
-            if not fits:
-                raise AnnotationError(
-                    f"{self.source or 'a scene'}: {name} has shape {tuple(value.shape)}, not {wanted}"
-                )
-        counts = {name: len(getattr(self, name)) for name in INSTANCE_FIELDS if getattr(self, name) is not None}
+        counts = {}
+        for name, row, value in rows_of(self):
+            if row.shape is not None:
+                self._check_shape(name, row.shape, tuple(value.shape))
+            if row.per == "instance":
+                counts[name] = len(value)
         if len(set(counts.values())) > 1:
             raise AnnotationError(f"{self.source or 'a scene'}: instance fields disagree in number: {counts}")
         if self.masks is not None and tuple(self.masks.size) != tuple(self.size):
@@ -133,9 +71,15 @@ class Scene:
                 f"{self.source or 'a scene'}: masks of size {self.masks.size} lie on a picture of size {self.size}"
             )
 
+    def _check_shape(self, name: str, wanted: tuple[Side, ...], shape: tuple[int, ...]) -> None:
+        known = {"height": self.size[0], "width": self.size[1]}
+        sides = tuple(known[side] if isinstance(side, str) else side for side in wanted)
+        if len(shape) != len(sides) or any(w not in (None, s) for w, s in zip(sides, shape, strict=True)):
+            raise AnnotationError(f"{self.source or 'a scene'}: {name} has shape {shape}, not {sides}")
+
     def __len__(self) -> int:
         """Return the number of instances; 0 also if none are annotated."""
-        return next((len(v) for v in (getattr(self, name) for name in INSTANCE_FIELDS) if v is not None), 0)
+        return next((len(value) for _, _, value in rows_of(self, "instance")), 0)
 
     def __bool__(self) -> bool:
         return True
@@ -144,11 +88,8 @@ class Scene:
         parts = [f"{self.size[1]}x{self.size[0]}"]
         if self.boxes is not None:
             parts.append(f"{len(self)} objects")
-        parts += [f.name for f in fields(self) if f.name not in (*INSTANCE_FIELDS, "size") and self._has(f.name)]
+        parts += [name for name, row, _ in rows_of(self) if row.per != "instance"]
         return f"Scene({', '.join(parts)})"
-
-    def _has(self, name: str) -> bool:
-        return getattr(self, name) is not None and not name.endswith("_classes") and name != "source"
 
     def _repr_png_(self) -> bytes | None:
         return self.painter() if self.painter is not None else None
@@ -163,8 +104,7 @@ class Scene:
         Args:
             index: (M,) int64 positions, which may reorder, or (N,) bool.
         """
-        present = [name for name in INSTANCE_FIELDS if getattr(self, name) is not None]
-        chosen: dict[str, Any] = {name: getattr(self, name)[index] for name in present}
+        chosen: dict[str, Any] = {name: value[index] for name, _, value in rows_of(self, "instance")}
         return replace(self, **chosen)
 
     def names(self) -> list[str]:
@@ -228,7 +168,7 @@ class Scene:
         unless they have a natural default (crowd, difficult and weak: no; masks: blank). Elsewhere, what `other`
         says wins.
         """
-        return geometry.merge(self, other)
+        return joins.merge(self, other)
 
     def affine(self, matrix: Tensor, size: tuple[int, int], *, min_visible: float = 0.0) -> "Scene":
         """Move everything in the scene by one affine map of the pixel plane.
@@ -244,11 +184,11 @@ class Scene:
         Returns:
             The scene on the new picture. What lies outside the old one is ignored (255), not valid or 0.
         """
-        return geometry.affine(self, matrix, size, min_visible)
+        return moves.affine(self, matrix, size, min_visible)
 
     def flip(self, *, horizontal: bool = True) -> "Scene":
         """Mirror left and right (or top and bottom); named keypoints left_* and right_* change places."""
-        return geometry.flip(self, horizontal)
+        return moves.flip(self, horizontal)
 
     def crop(self, left: int, top: int, height: int, width: int, *, min_visible: float = 0.0) -> "Scene":
         """Cut out a window, which may reach outside the picture (that is padding); see `affine`."""

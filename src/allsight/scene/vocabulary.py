@@ -6,6 +6,8 @@ from functools import cached_property, lru_cache
 
 from allsight.errors import AnnotationError
 
+IGNORE = 255  # the label of a pixel whose class is not annotated: no loss, no score
+
 
 @dataclass(frozen=True)
 class Vocabulary:

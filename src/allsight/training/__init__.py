@@ -6,6 +6,7 @@ from allsight.training.ema import ExponentialMovingAverage
 from allsight.training.loading import TrainingData
 from allsight.training.log import read_log
 from allsight.training.loop import fit
+from allsight.training.record import Position, Record, Stateful
 from allsight.training.sampler import EpochSampler, Key
 from allsight.training.schedule import warmup_cosine
 from allsight.training.step import TrainingStep, parameter_groups
@@ -16,6 +17,9 @@ __all__ = [
     "FitConfig",
     "FitResult",
     "Key",
+    "Position",
+    "Record",
+    "Stateful",
     "TrainingData",
     "TrainingStep",
     "fit",

@@ -1,15 +1,18 @@
 """Checkpoints that appear whole or not at all, and say clearly when they do not fit."""
 
 import io
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from allsight.errors import WeightsError
+from allsight.errors import TrainingError, WeightsError
 from allsight.files import atomic
+
+_PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.Size, torch.dtype, torch.device)
 
 
 class Checkpoints:
@@ -38,7 +41,13 @@ class Checkpoints:
 
         Raises:
             OutputError: it cannot be written, for a full disk say; the old one still stands.
+            TrainingError: something else is among them, which `load` would refuse.
         """
+        for where, value in _foreign(state):
+            raise TrainingError(
+                f"{where} is of type {type(value).__module__}.{type(value).__name__}; a checkpoint takes tensors, "
+                "plain numbers, text, and lists and dicts of them"
+            )
         with atomic(path) as temporary:
             # torch's own writer reports a full disk as a RuntimeError without the cause, a plain file as an OSError
             memory = io.BytesIO()
@@ -60,9 +69,21 @@ class Checkpoints:
             raise WeightsError(f"{path}: there is no such checkpoint") from error
         except Exception as error:  # the unpickler, the zip reader and the storage reader each have errors of their own
             raise WeightsError(f"{path}: is damaged or no checkpoint; delete it and train again") from error
-        if not isinstance(state, dict) or "model" not in state:
+        if not isinstance(state, dict) or "config" not in state:
             raise WeightsError(f"{path}: is no checkpoint of allsight; choose the run's folder")
         return state
+
+
+def _foreign(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """Find what could be written into a checkpoint and not be read again without running code."""
+    if type(value) in (dict, OrderedDict):
+        for name, inner in value.items():
+            yield from _foreign(inner, f"{where}/{name}" if where else str(name))
+    elif type(value) in (list, tuple, set):
+        for number, inner in enumerate(value):
+            yield from _foreign(inner, f"{where}/{number}")
+    elif not isinstance(value, Tensor) and type(value) not in _PLAIN:
+        yield where, value
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

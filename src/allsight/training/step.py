@@ -1,7 +1,7 @@
 """One step of learning as a module, and the parameters that it moves."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -12,19 +12,40 @@ class TrainingStep(nn.Module):
     """A system whose forward is its loss.
 
     This is what the loop calls and what DistributedDataParallel wraps: it synchronises gradients only of what passes
-    through the wrapper's forward. A system that needs another step subclasses this.
+    through the wrapper's forward. A system that needs another step subclasses this: other losses in `forward`, several
+    `turns` with an optimiser each, or something that moves `after` the optimisers.
 
     Args:
         system: a module with `loss(batch) -> dict[str, Tensor]`. Every batch must give the same names.
+
+    Attributes:
+        turns: what is done with each batch, in this order: losses, gradients, and the step of the optimiser that has
+            the turn's name. A generator and its critic, who pull the other way, have two.
     """
+
+    turns: ClassVar[tuple[str, ...]] = ("all",)
 
     def __init__(self, system: nn.Module) -> None:
         super().__init__()
         self.system = system
 
-    def forward(self, batch: Any) -> dict[str, Tensor]:
-        """Give the named losses of a batch; their sum is minimised."""
+    def forward(self, batch: Any, turn: str) -> dict[str, Tensor]:
+        """Give the named losses of a batch.
+
+        Args:
+            batch: what `collate` made.
+            turn: one of `turns`; the only one here.
+
+        Returns:
+            scalars, whose sum the turn's optimiser lessens.
+        """
         return self.system.loss(batch)  # type: ignore[operator]
+
+    def after(self) -> None:
+        """Move what no optimiser does: momentum twins, queues, target nets.
+
+        Called without gradients, once a batch, after its last turn.
+        """
 
 
 def parameter_groups(

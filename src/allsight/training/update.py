@@ -1,5 +1,6 @@
-"""One optimiser step: losses, gradients, a look at whether they are finite, the move."""
+"""One batch, one step of each optimiser: losses, gradients, a look at whether they are finite, the move."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from math import isfinite
@@ -16,68 +17,108 @@ from allsight.errors import TrainingError
 from allsight.machine.processes import average_over_ranks
 
 
+def pair(turns: Sequence[str], optimizers: Mapping[str, Optimizer]) -> dict[str, Optimizer]:
+    """Give each turn its optimiser: the one of its name.
+
+    The single turn "all" takes a sole optimiser of any name.
+
+    Args:
+        turns: of a TrainingStep, in their order.
+        optimizers: by name.
+
+    Returns:
+        optimiser by turn, in the turns' order.
+
+    Raises:
+        TrainingError: a turn has no optimiser or comes twice, or an optimiser has no turn.
+    """
+    if tuple(turns) == ("all",) and len(optimizers) == 1:
+        return {"all": next(iter(optimizers.values()))}
+    if not turns or sorted(turns) != sorted(optimizers):
+        raise TrainingError(
+            f"the step has the turns ({', '.join(turns)}) and the optimisers are ({', '.join(optimizers)}); "
+            "give each turn an optimiser of its name, and each optimiser a turn in TrainingStep.turns"
+        )
+    return {turn: optimizers[turn] for turn in turns}
+
+
 class Update:
-    """What one step does to the weights.
+    """What one batch does to the weights: each turn's losses, gradients, and the step of the turn's optimiser.
 
     Args:
         model: a TrainingStep, prepared by the accelerator.
-        optimizers: all of them move at every step.
+        turns: optimiser by turn, in the turns' order.
         accelerator: knows the device and how to hold gradient exchange back.
         precision: `bfloat16` computes forward in it where that is safe (autocast); weights stay float32.
-        clip_norm: gradients longer than this, all together, are shortened to it.
+        clip_norm: a turn's gradients longer than this, all of its optimiser's together, are shortened to it.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        optimizers: Mapping[str, Optimizer],
+        turns: Mapping[str, Optimizer],
         accelerator: Accelerator,
         precision: str = "float32",
         clip_norm: float | None = None,
     ) -> None:
-        self.model, self.optimizers, self.accelerator = model, optimizers, accelerator
+        self.model, self.turns, self.accelerator = model, turns, accelerator
         self.clip_norm = clip_norm
         self.cast = precision == "bfloat16"
         self.finite = FiniteWatch()
-        groups = (group for optimizer in optimizers.values() for group in optimizer.param_groups)
-        self.parameters = [parameter for group in groups for parameter in group["params"]]
+        self.own = {
+            turn: [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for turn, optimizer in turns.items()
+        }
+        self.parameters = list(dict.fromkeys(itertools.chain(model.parameters(), *self.own.values())))
 
     def __call__(self, parts: list[Any]) -> dict[str, Tensor]:
-        """Make a step on the mean loss of the parts of a batch.
+        """Take every turn on the mean loss of the parts of a batch.
 
         Args:
             parts: batches; all but the last leave the gradients unsynchronised over processes.
 
         Returns:
-            the named losses and their sum as `loss`: means over parts and processes, on the device, not waited for.
+            the named losses, as turn/name where there are several turns, and the sum of all as `loss`: means over parts
+            and processes, on the device, not waited for.
 
         Raises:
-            TrainingError: loss or gradients are not finite. On the CPU the weights are then untouched; on an
-                accelerator the news arrives a step late, and the checkpoint before it is the one to go on from.
+            TrainingError: loss or gradients are not finite. On the CPU the weights are then as the turn before left
+                them; on an accelerator the news arrives a step late, and the checkpoint before it is the one to go on
+                from.
         """
-        terms = [self._backward(part, len(parts), last=part is parts[-1]) for part in parts]
-        names = list(terms[0])
-        losses = average_over_ranks(torch.stack([torch.stack(list(t.values())) for t in terms]).mean(0))
-        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        norm = get_total_norm(gradients)
-        own = [part_terms["loss"] for part_terms in terms]
-        self.finite.look(torch.stack([losses[-1], norm.float(), *own]), [getattr(part, "names", ()) for part in parts])
-        if self.clip_norm is not None:
-            clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        return dict(zip(names, losses.unbind(), strict=True))
+        losses: dict[str, Tensor] = {}
+        totals = []
+        for turn in self.turns:
+            terms, total = self._take(turn, parts)
+            losses |= terms if len(self.turns) == 1 else {f"{turn}/{name}": loss for name, loss in terms.items()}
+            totals.append(total)
+        return losses | {"loss": totals[0] if len(totals) == 1 else torch.stack(totals).sum()}
 
-    def _backward(self, part: Any, parts: int, last: bool) -> dict[str, Tensor]:
+    def _take(self, turn: str, parts: list[Any]) -> tuple[dict[str, Tensor], Tensor]:
+        """Make the step of one turn; return its losses and their sum."""
+        own = self.own[turn]
+        terms = [self._backward(turn, part, len(parts), last=part is parts[-1]) for part in parts]
+        sums = [total for _, total in terms]
+        rows = [torch.stack([*losses.values(), total]) for losses, total in terms]
+        *means, mean = average_over_ranks(torch.stack(rows).mean(0)).unbind()
+        norm = get_total_norm([parameter.grad for parameter in own if parameter.grad is not None])
+        self.finite.look(torch.stack([mean, norm.float(), *sums]), [getattr(part, "names", ()) for part in parts])
+        if self.clip_norm is not None:
+            clip_grads_with_norm_(own, self.clip_norm, norm)
+        self.turns[turn].step()
+        for parameter in self.parameters:  # those of the other turns too, which this one's losses went through
+            parameter.grad = None
+        return dict(zip(terms[0][0], means, strict=True)), mean
+
+    def _backward(self, turn: str, part: Any, parts: int, last: bool) -> tuple[dict[str, Tensor], Tensor]:
         device = self.accelerator.device
         hold_back = nullcontext() if last else self.accelerator.no_sync(self.model)
         with hold_back:
             with torch.autocast(device.type, torch.bfloat16, enabled=self.cast):
-                losses = self.model(send_to_device(part, device, non_blocking=True))
+                losses = self.model(send_to_device(part, device, non_blocking=True), turn)
             total = torch.stack([loss.float() for loss in losses.values()]).sum()
             self.accelerator.backward(total / parts)
-        return {name: loss.detach().float() for name, loss in losses.items()} | {"loss": total.detach()}
+        return {name: loss.detach().float() for name, loss in losses.items()}, total.detach()
 
 
 class FiniteWatch:

@@ -109,6 +109,33 @@ def test_cut_leaves_no_parameter_unused(lite0):
         torch.testing.assert_close(copy.deepcopy(lite0).cut("c3")(x, ["c3"]), lite0(x, ["c3"]))
 
 
+def test_what_lay_behind_a_cut_goes_on_where_the_trunk_ends(lite0):
+    whole = copy.deepcopy(lite0)
+    short = copy.deepcopy(lite0)
+    x = torch.randn(2, 3, 64, 64)
+    behind = short.divide("c4")
+    assert [part.stage.name for part in behind] == ["c5", "head", "pooled", "logits"]
+    with torch.inference_mode():
+        value = short(x, ["c4"])["c4"]
+        for stage, modules in behind:
+            value = torch.nn.Sequential(*modules)(value)
+            torch.testing.assert_close(value, whole(x, [stage.name])[stage.name])
+    kept = sum(
+        p.numel() for module in (short, *(m for _, modules in behind for m in modules)) for p in module.parameters()
+    )
+    assert kept == sum(p.numel() for p in whole.parameters())
+    assert short.divide("c4") == ()
+
+
+def test_side_branches_are_divided_too():
+    trunk = on_meta(googlenet.googlenet)
+    names = list(trunk.channels)
+    after = names[names.index("aux1") - 1]
+    behind = trunk.divide(after)
+    assert [part.stage.name for part in behind] == names[names.index("aux1") :]
+    assert behind[0].stage.side and len(list(behind[0].modules[0].parameters())) > 0
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_exports_for_fixed_names(lite0, strict):
     names = ("c3", "c5", "logits")

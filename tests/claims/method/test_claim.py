@@ -10,7 +10,7 @@ from scipy import stats
 
 from allsight.claims.method.claim import Claim, Comparison, Run, Verdict, judge, together
 from allsight.claims.method.ledger import CLAIMS, claim
-from allsight.claims.method.record import measure
+from allsight.claims.method.record import RESULTS, measure, read
 from allsight.errors import AllsightError, AnnotationError
 
 scores = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=8)
@@ -120,3 +120,13 @@ def test_every_claim_of_the_ledger_says_where_it_comes_from() -> None:
         assert one.sentence
         assert one.source
         assert one.published
+
+
+def test_the_records_that_are_shipped_are_of_claims_and_can_be_read() -> None:
+    paths = list(RESULTS.glob("*.json"))
+    assert paths
+    for path in paths:
+        record = read(path)
+        assert record is not None
+        assert record["claim"] == path.stem.removesuffix(".quick")
+        assert record["claim"] in CLAIMS

@@ -9,7 +9,8 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
-from allsight.data.formats.coco import coco_splits, read_coco, write_coco
+from allsight.data.formats.coco import coco_splits, read_coco
+from allsight.data.formats.coco_write import write_coco
 from allsight.errors import AnnotationError
 
 from ..conftest import save_picture
@@ -227,7 +228,9 @@ GOOD = box(17, [1, 2, 3, 4])
         (GOOD | {"image_id": 99}, "annotations[1] (id 17) has the image_id 99, which none of the images has"),
         (GOOD | {"image_id": [1]}, "annotations[1] (id 17) has the image_id [1], which is no number or text"),
         (GOOD | {"category_id": "cat"}, "annotations[1] (id 17) has the category_id 'cat', which is no whole number"),
-        (GOOD | {"area": None}, "annotations[1] (id 17) has the area None, which is no number"),
+        (GOOD | {"area": "wide"}, "annotations[1] (id 17) has the area 'wide', which is no number"),
+        (GOOD | {"iscrowd": "some"}, "annotations[1] (id 17) has the iscrowd 'some', which is neither 0 nor 1"),
+        (GOOD | {"category_id": 3.5}, "annotations[1] (id 17) has the category_id 3.5, which is no whole number"),
         ("nonsense", "annotations[1] is 'nonsense', no object with keys"),
     ],
 )

@@ -76,6 +76,32 @@ def test_outlines_survive(form: str, make_dataset: Callable[..., Dataset], tmp_p
     assert lost_fields(made, "voc") == ["masks"]
 
 
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=3, unique=True), st.sampled_from((*DETECTION, "folders")))
+@settings(max_examples=80, deadline=None)
+def test_names_of_classes_are_read_back_or_refused(names: list[str], form: str) -> None:
+    with TemporaryDirectory() as folder:
+        classes = Vocabulary(tuple(names))
+        path, label = save_picture(Path(folder, "a.png")), torch.arange(len(names))
+        box = torch.tensor([[1.0, 2, 30, 40]]).repeat(len(names), 1)
+        scene = Scene((48, 64), boxes=box, labels=label, object_classes=classes)
+        made = Dataset((Example(path, scene),), classes, name="made", split="train")
+        if form == "folders":
+            tags = [Scene((48, 64), tags=torch.eye(len(names))[i], tag_classes=classes) for i in label.tolist()]
+            examples = tuple(Example(path, each) for each in tags)
+            made = Dataset(examples, tag_classes=classes, name="made", split="train")
+        try:
+            write_datasets({"train": made}, Path(folder, "new"), form)
+        except AnnotationError:
+            assert not Path(folder, "new").exists()
+            return
+        again = open_dataset(Path(folder, "new"))
+        read = again.tag_classes if form == "folders" else again.object_classes
+        assert read is not None
+        assert sorted(read.names) == sorted(names) if form == "folders" else read.names == tuple(names)
+        if form != "folders":
+            assert again[0].scene.names() == names
+
+
 def tagged(home: Path, split: str) -> Dataset:
     classes = Vocabulary(("a b", "é"))
     examples = []

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from allsight.data.formats.voc import read_voc, voc_splits, write_voc
+from allsight.data.formats.voc import read_voc, voc_splits
+from allsight.data.formats.voc_write import write_voc
 from allsight.data.pictures.dataset import Dataset
 from allsight.errors import AnnotationError
 

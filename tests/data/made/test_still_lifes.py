@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.spatial import ConvexHull, QhullError
 
 from allsight.data.made.still_lifes import METRES, SOLIDS, SURFACES, still_lifes
 
@@ -63,7 +64,42 @@ def test_no_solids_is_an_empty_room() -> None:
     assert scene.regions.unique().tolist() == [0, 1]
 
 
-def test_all_solids_occur_and_hide_one_another(made) -> None:
+def test_all_solids_occur() -> None:
     labels = torch.cat([example.scene.labels for example in still_lifes(30, seed=1)])
     assert set(labels.tolist()) == set(range(len(SOLIDS)))
-    assert any((example.scene.masks.area() < 0.9 * example.scene.masks.area().max()).any() for example in made)
+
+
+def test_solids_hide_one_another_and_the_nearer_hides() -> None:
+    """All outlines are convex: where another solid lies within the hull of one, it hides it, and is nearer."""
+    hiding, steps = 0, []
+    for example in still_lifes(40, seed=4):
+        depth, masks = example.scene.depth, example.scene.masks.dense()
+        within = torch.stack([inside_hull(mask) for mask in masks]) if len(masks) else masks
+        for hidden, hull in zip(masks, within, strict=True):
+            bite = hull & masks.any(0) & ~hidden
+            assert not (hull & ~masks.any(0)).any()  # nothing but a solid takes anything away
+            hiding += bool(bite.any())
+            for side in (0, 1):
+                one, two = slice(0, -1), slice(1, None)
+                for near, far in ((one, two), (two, one)):
+                    beside = bite.swapaxes(0, side)[near] & hidden.swapaxes(0, side)[far]
+                    steps.append((depth.swapaxes(0, side)[far] - depth.swapaxes(0, side)[near])[beside])
+    assert hiding >= 10
+    steps = torch.cat(steps)
+    clear = steps[steps.abs() > 0.05]  # where two run into each other their surfaces meet
+    assert len(clear) > 500
+    assert (clear > 0).all()
+
+
+def inside_hull(mask: torch.Tensor) -> torch.Tensor:
+    """Return (H, W) which pixels' centres lie in the convex hull of those of a mask."""
+    points = mask.nonzero().double()
+    if len(points) < 3 or bool((points.amax(0) == points.amin(0)).any()):
+        return mask
+    try:
+        equations = torch.from_numpy(ConvexHull(points.numpy()).equations)
+    except QhullError:  # on one line
+        return mask
+    every = torch.ones_like(mask).nonzero().double()
+    inside = (every @ equations[:, :2].T + equations[:, 2] <= 1e-9).all(1)
+    return inside.reshape(mask.shape)

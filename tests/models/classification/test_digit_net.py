@@ -10,8 +10,8 @@ from allsight import hub
 from allsight.data.pictures.loading import Batch
 from allsight.layers.spatial_transformer import TransformationName
 from allsight.models.classification.digits import digit_net
-from allsight.recipes.digits import Digits
-from allsight.recipes.job import train
+from allsight.recipes.classification.digits import Digits
+from allsight.recipes.run import train
 from allsight.scene import Frame, Scene, Vocabulary
 
 TEN = Vocabulary(tuple("0123456789"))

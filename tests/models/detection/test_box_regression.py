@@ -106,10 +106,17 @@ def test_every_picture_counts_once_and_those_without_objects_not_at_all(way):
 @pytest.mark.parametrize("way", WAYS)
 def test_outputs_have_one_form(way):
     system = WAYS[way](SIDE).eval()
-    outputs = system(torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8))
+    with torch.no_grad():
+        outputs = system(torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8))
     assert isinstance(outputs, BoxOutputs)
     assert outputs.boxes.shape == (2, outputs.logits.shape[1], 4)
-    assert len(system.decode(outputs, [Frame.whole((SIDE, SIDE))] * 2)) == 2
+    scenes = system.decode(outputs, [Frame.whole((SIDE, SIDE))] * 2)
+    for scene, boxes, logits in zip(scenes, outputs.boxes, outputs.logits, strict=True):
+        best = max(range(len(logits)), key=lambda i, logits=logits: float(logits[i]))
+        assert scene.scores.tolist() == pytest.approx([1 / float((logits - logits[best]).exp().sum())])
+        wanted = boxes[best].clamp(0, SIDE)[None]
+        kept = bool((wanted[:, 2:] > wanted[:, :2]).all()) or bool((boxes[best, 2:] <= boxes[best, :2]).any())
+        torch.testing.assert_close(scene.boxes, wanted if kept else wanted[:0])
 
 
 def as_batch(dataset):

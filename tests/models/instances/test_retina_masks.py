@@ -7,10 +7,10 @@ from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.data.made.still_lifes import still_lifes
 from allsight.data.pictures.loading import Batch
 from allsight.models.instances.retina_masks import LOOKS, jittered_boxes
-from allsight.models.segmentation.region_head import at_pixels
 from allsight.models.segmentation.scored import most_probable
 from allsight.models.whole.everyday import everyday
 from allsight.ops.boxes import pairwise_iou
+from allsight.ops.pixels import at_pixels
 from allsight.scene import Frame, Masks, Scene, Vocabulary
 
 SIZE = (96, 128)
@@ -103,7 +103,7 @@ def test_the_most_probable_class_is_that_of_all_maps_at_full_size() -> None:
 def test_everything_is_said_at_once(batch: Batch) -> None:
     model = system(groups={"ball": "solid", "box": "solid"}, least_score=0.0).eval()
     with torch.no_grad():
-        (scene,) = model.decode(model(batch.pictures[:1]), [Frame((48, 64), SIZE, SIZE)])
+        (scene,) = map(model.finished, model.decode(model(batch.pictures[:1]), [Frame((48, 64), SIZE, SIZE)]))
     assert scene.tags.shape == (1000,)
     assert scene.regions.shape == scene.region_scores.shape == scene.panoptic.shape == (48, 64)
     assert {segment.get("object") for segment in scene.segments} <= {None, "ball", "box"}  # a cone is no region

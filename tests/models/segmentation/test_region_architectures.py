@@ -13,8 +13,9 @@ from allsight.backbones.pictures.contracting import ContractingPath, vgg_narrow
 from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.backbones.pictures.freezing import freeze
 from allsight.backbones.pictures.resnet import resnet18
+from allsight.data.inputs import PictureInputs
 from allsight.errors import ModelError
-from allsight.hub import Model, Preprocessing, Spec
+from allsight.hub import Model, Spec
 from allsight.models.segmentation.deconvnet import deconvnet, deconvnet_narrow
 from allsight.models.segmentation.dilated import dilated
 from allsight.models.segmentation.fcn import fcn
@@ -113,7 +114,7 @@ def test_export_of_unpooling_to_another_runtime(name: str, tmp_path: Path) -> No
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     system = built(name).eval()
-    write_onnx(Model(system, Spec(name), Preprocessing(64)), tmp_path / "graph.onnx")
+    write_onnx(Model(system, Spec(name), PictureInputs(64)), tmp_path / "graph.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "graph.onnx"))
     for size in ((32, 64), (96, 160)):
         pictures = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)

@@ -7,6 +7,7 @@ from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.data.made.still_lifes import SOLIDS, SURFACES, still_lifes
 from allsight.data.pictures.loading import Batch
 from allsight.models.whole.everything import HEADS, sees_all
+from allsight.models.whole.panoptic import merged
 from allsight.scene import Frame, Scene
 
 SIZE = (96, 128)
@@ -74,7 +75,7 @@ def test_all_answer_together_in_original_pixels(batch: Batch) -> None:
     frame = Frame((48, 64), SIZE, SIZE)
     with torch.no_grad():
         outputs = everything(batch.pictures[:1])
-        (scene,) = everything.decode(outputs, [frame])
+        (scene,) = map(everything.finished, everything.decode(outputs, [frame]))
     assert scene.size == (48, 64)
     assert scene.tags is not None
     assert scene.masks is not None
@@ -88,9 +89,15 @@ def test_the_panoptic_map_is_made_of_the_parts(batch: Batch) -> None:
     frame = Frame((48, 64), SIZE, SIZE)
     with torch.no_grad():
         outputs = everything(batch.pictures[:1])
-    (whole,), (parts,) = everything.decode(outputs, [frame]), everything.parts(outputs, [frame])
-    assert parts.panoptic is None
-    assert torch.equal(everything.merged(parts, everything.least_score).panoptic, whole.panoptic)
+    (said,) = everything.decode(outputs, [frame])
+    assert said.panoptic is None
+    whole = merged(said, everything.things, least_score=everything.least_score)
+    assert torch.equal(everything.finished(said).panoptic, whole.panoptic)
+    sure = said.keep(said.scores >= said.scores.median())
+    assert 0 < len(sure) < len(said)
+    left = everything.finished(sure, shown=True)
+    assert left.segments == merged(sure, everything.things, least_score=0.0).segments
+    assert len(left.segments) > len(everything.finished(sure).segments)  # no score is too low once it is shown
 
 
 def test_a_single_model_is_the_same_but_for_the_other_heads(batch: Batch) -> None:
@@ -98,4 +105,5 @@ def test_a_single_model_is_the_same_but_for_the_other_heads(batch: Batch) -> Non
     shared = {name for name, _ in alone.named_parameters()}
     assert shared < {name for name, _ in joint.named_parameters()}
     assert set(alone.train().loss(batch)) == TERMS["regions"]
-    assert alone.eval().decode(alone(batch.pictures), batch.frames)[0].panoptic is None
+    answers = alone.eval().decode(alone(batch.pictures), batch.frames)
+    assert alone.finished(answers[0]).panoptic is None

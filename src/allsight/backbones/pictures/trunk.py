@@ -35,6 +35,13 @@ class Stage(NamedTuple):
     side: bool = False
 
 
+class StagePart(NamedTuple):
+    """A stage and its modules, once they are no longer a trunk's."""
+
+    stage: Stage
+    modules: tuple[nn.Module, ...]
+
+
 class Trunk(nn.Module):
     """A network from pictures to named feature maps, laid out as a list of stages.
 
@@ -131,15 +138,29 @@ class Trunk(nn.Module):
         Raises:
             ModelError: a name that this trunk does not have.
         """
+        self.divide(after)
+        return self
+
+    def divide(self, after: str) -> tuple[StagePart, ...]:
+        """Cut behind a stage, and return what lay behind it, for whoever goes on with it: in order, side branches too.
+
+        Args:
+            after: see `cut`.
+
+        Raises:
+            ModelError: a name that this trunk does not have.
+        """
         if after not in self.channels:
             raise ModelError(f"{type(self).__name__} has no stage {after!r}; it has: {', '.join(self.channels)}")
         last = list(self.channels).index(after) + 1
+        stages = self.stages()
+        behind = tuple(StagePart(stage, stages[stage.name]) for stage in self.plan[last:])
         kept = {name for stage in self.plan[:last] for name in stage.modules}
         for name in {name for stage in self.plan[last:] for name in stage.modules} - kept:
             parent, _, child = name.rpartition(".")
             delattr(self.get_submodule(parent), child)
         self.lay(self.plan[:last])
-        return self
+        return behind
 
 
 def initialise(module: nn.Module) -> None:

@@ -6,7 +6,6 @@ time, and its batch norms learn their statistics ten times as fast as published;
 same.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,37 +16,29 @@ from torch.nn import BatchNorm2d
 from allsight.backbones.pictures.efficientnet_lite import efficientnet_lite0
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import FULL, trained
-from allsight.data.pictures.dataset import Dataset
-from allsight.recipes.classifier import Classifier
-from allsight.recipes.job import Job
-from allsight.recipes.retinanet import RetinaNet
-from allsight.recipes.settings import FewLabels
+from allsight.models.vision import Vision
+from allsight.recipes.classification.classifier import Classifier
+from allsight.recipes.classification.tags import build_classifier
+from allsight.recipes.common.job import Job
+from allsight.recipes.common.settings import FewLabels
+from allsight.recipes.detection.objects import USUAL, build_detector
+from allsight.recipes.detection.retinanet import RetinaNet
 
 ALL = 0
 ARMS = ("pretrained", "scratch")
 
 
-class Forgetful(FewLabels):
-    """A recipe whose trunk knows nothing, and which is evaluated at the end alone, like the frozen one."""
+class Scratch:
+    """Settings for a trunk that knows nothing; it is evaluated at the end alone, like the frozen one."""
 
     @property
     def few(self) -> bool:
         """Also with all pictures."""
         return True
 
-    def job(self, train: Dataset, val: Dataset, notes: Sequence[str]) -> Job:
-        """Put everything together, and forget what the trunk knows."""
-        job = super().job(train, val, notes)  # type: ignore[safe-super]
-        trunk: Any = job.model.system.trunk
-        trunk.load_state_dict(efficientnet_lite0(weights=False).cut(list(trunk.channels)[-1]).state_dict())
-        for module in trunk.modules():
-            if isinstance(module, BatchNorm2d):
-                module.momentum = 0.1  # the published 0.01 would take hundreds of steps to know the statistics
-        return job
 
-
-@dataclass(frozen=True)
-class ScratchDetector(Forgetful, RetinaNet):
+@dataclass(frozen=True, kw_only=True)
+class ScratchDetector(Scratch, RetinaNet):
     """RetinaNet, every layer from random weights."""
 
     freeze_until: str = ""
@@ -57,18 +48,28 @@ class ScratchDetector(Forgetful, RetinaNet):
     learning_rate: float = 1e-2
 
 
-@dataclass(frozen=True)
-class ScratchClassifier(Forgetful, Classifier):
+@dataclass(frozen=True, kw_only=True)
+class ScratchClassifier(Scratch, Classifier):
     """The classifier, every layer from random weights, in one stage."""
 
     freeze_until: str = ""
     tuned_rate: float = 3e-3
 
-    def job(self, train: Dataset, val: Dataset, notes: Sequence[str]) -> Job:
-        """Leave out the stage in which the last layer learns alone."""
-        job = super().job(train, val, notes)
-        job.stages = [stage._replace(name="") for stage in job.stages[1:]]
-        return job
+
+def forget(system: Vision) -> None:
+    """Give the trunk random weights."""
+    trunk = system.trunk
+    trunk.load_state_dict(efficientnet_lite0(weights=False).cut(list(trunk.channels)[-1]).state_dict())
+    for module in trunk.modules():
+        if isinstance(module, BatchNorm2d):
+            module.momentum = 0.1  # the published 0.01 would take hundreds of steps to know the statistics
+
+
+def build_scratch(settings: Any) -> Job:
+    """Put the training of an arm from random weights together."""
+    if isinstance(settings, ScratchClassifier):
+        return build_classifier(settings, prepare=forget, at_once=True)
+    return build_detector(settings, "retinanet_narrow", variation=USUAL._replace(prepare=forget))
 
 
 def detector(data: Path, arm: str, settings: dict[str, Any]) -> FewLabels:
@@ -106,7 +107,8 @@ def score(run: Run, *, subject: Subject, count: int, arm: str) -> float:
     """Train an arm on so many labelled pictures; return its score on the held-out ones."""
     settings = {**subject.settings, **(subject.quick if run.quick else {}), "shots": count}
     recipe = subject.recipe(run.data / subject.data, arm, settings)
-    return trained(recipe, run, name_of(count, arm)).scores[subject.score]
+    build = build_scratch if isinstance(recipe, Scratch) else None
+    return trained(recipe, run, name_of(count, arm), build=build).scores[subject.score]
 
 
 def claim_on(subject: Subject, what: str) -> Claim:

@@ -5,7 +5,7 @@ from typing import Any
 
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import trained
-from allsight.recipes.digits import Digits
+from allsight.recipes.classification.digits import Digits
 
 PLAIN, ONE, TWO = "plain net", "one transformer", "two transformers"
 TRANSFORMERS = {PLAIN: 0, ONE: 1, TWO: 2}

@@ -9,7 +9,7 @@ from typing import Any
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import FULL, QUICK, trained
 from allsight.models.detection.retinanet import ClassLoss
-from allsight.recipes.retinanet import RetinaNet
+from allsight.recipes.detection.retinanet import RetinaNet
 
 NAMES: dict[ClassLoss, str] = {
     "focal": "focal loss",

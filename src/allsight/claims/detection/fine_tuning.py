@@ -9,7 +9,7 @@ from typing import Any
 
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import FULL, QUICK, trained, tuned
-from allsight.recipes.retinanet import RetinaNet
+from allsight.recipes.detection.retinanet import RetinaNet
 
 ALL = 0
 COUNTS = (2, 10, 50, ALL)

@@ -5,9 +5,9 @@ from typing import Any
 
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import FULL, QUICK, trained
-from allsight.recipes.faster_rcnn import FasterRCNN
-from allsight.recipes.retinanet import RetinaNet
-from allsight.recipes.settings import ObjectSettings
+from allsight.recipes.detection.faster_rcnn import FasterRCNN
+from allsight.recipes.detection.retinanet import RetinaNet
+from allsight.recipes.detection.settings import ObjectSettings
 
 DETECTORS: dict[str, type[ObjectSettings]] = {"two stages": FasterRCNN, "one stage": RetinaNet}
 

@@ -8,9 +8,9 @@ from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import FULL, trained
 from allsight.data.formats.catalogue import open_dataset
 from allsight.predict import load
-from allsight.recipes.faster_rcnn import FasterRCNN
-from allsight.recipes.settings import ObjectSettings
-from allsight.recipes.windows import Windows
+from allsight.recipes.detection.faster_rcnn import FasterRCNN
+from allsight.recipes.detection.settings import ObjectSettings
+from allsight.recipes.detection.windows import Windows
 
 DETECTORS: dict[str, type[ObjectSettings]] = {"proposals": FasterRCNN, "windows": Windows}
 LOOKED_AT = 20

@@ -9,7 +9,7 @@ from typing import Any
 
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import trained, tuned
-from allsight.recipes.mask_rcnn import MaskRCNN
+from allsight.recipes.instances.mask_rcnn import MaskRCNN
 
 LONGEST = 320
 RATES = (0.001, 0.002, 0.004)

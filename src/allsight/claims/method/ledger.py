@@ -1,9 +1,7 @@
 """The ledger: which claims there are. Text, so that listing them needs no torch."""
 
-from importlib import import_module
-
 from allsight.claims.method.claim import Claim
-from allsight.errors import ModelError
+from allsight.lookup import named
 
 CLAIMS = {
     "focal-loss": "allsight.claims.detection.dense_losses:CLAIM",
@@ -33,8 +31,5 @@ def claim(name: str) -> Claim:
     Raises:
         ModelError: no claim is called so.
     """
-    if name not in CLAIMS:
-        raise ModelError(f"no claim is called {name!r}; there are {', '.join(CLAIMS)}")
-    module, _, attribute = CLAIMS[name].partition(":")
-    found: Claim = getattr(import_module(module), attribute)
-    return found
+    entry: Claim = named(CLAIMS, name, "claim")
+    return entry

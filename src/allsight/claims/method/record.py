@@ -15,7 +15,7 @@ from allsight.claims.method.claim import Claim, Run, Verdict, judge, together
 from allsight.errors import AnnotationError
 from allsight.files import write_json
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def measure(

@@ -1,13 +1,14 @@
 """What claims about trained systems share: a recipe, run once, and the learning rate that suits it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from allsight.claims.method.claim import Run
-from allsight.recipes.job import train
+from allsight.recipes.common.job import Job
+from allsight.recipes.run import train
 
 # Of detectors on bccd: smaller pictures and shorter trainings than the recipes' own, so that many fit into hours.
 FULL: dict[str, Any] = {"epochs": 8, "longest": 256}
@@ -21,18 +22,19 @@ class Trained(NamedTuple):
     folder: Path
 
 
-def trained(recipe: Any, run: Run, arm: str) -> Trained:
+def trained(recipe: Any, run: Run, arm: str, *, build: Callable[[Any], Job] | None = None) -> Trained:
     """Train a recipe with the seed of a run; stopped and called again it goes on.
 
     Args:
         recipe: a recipe's dataclass. run: seed and folder. arm: names the folder of the training.
+        build: see `train`.
 
     Raises:
-        AnnotationError, TrainingError: as `allsight.recipes.job.train`.
+        AnnotationError, TrainingError: as `allsight.recipes.run.train`.
     """
     out = run.scratch / f"{arm.replace(' ', '-')}-{run.seed}{'-quick' if run.quick else ''}"
     resume = (out / "recipe.json").exists()
-    return Trained(train(replace(recipe, seed=run.seed), out, resume=resume, say=lambda line: None), out)
+    return Trained(train(replace(recipe, seed=run.seed), out, build=build, resume=resume, say=lambda line: None), out)
 
 
 TUNING_SEED = 7  # none of those that are compared

@@ -10,7 +10,7 @@ from functools import partial
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import trained, tuned
 from allsight.claims.segmentation.streets import LONGEST, MEAN_IOU, WHERE, segmenter
-from allsight.recipes.region_settings import LossName
+from allsight.recipes.segmentation.settings import LossName
 
 WIDTH = 480  # pixels of the label maps' longer side
 PIXELS = (1, 2, 4)

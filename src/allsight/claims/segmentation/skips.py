@@ -9,7 +9,7 @@ from functools import partial
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import trained
 from allsight.claims.segmentation.streets import MEAN_IOU, WHERE, segmenter
-from allsight.recipes.segmenter import Architecture
+from allsight.recipes.segmentation.segmenter import Architecture
 
 STRIDES: dict[str, Architecture] = {"FCN-8s": "fcn8s", "FCN-16s": "fcn16s", "FCN-32s": "fcn32s"}
 PATHS: dict[str, Architecture] = {"with skips": "unet", "without skips": "unet_without_skips"}

@@ -15,7 +15,7 @@ from allsight.data.formats.catalogue import open_dataset
 from allsight.judge.evaluate import answers
 from allsight.judge.region_scores import RegionTally
 from allsight.predict import load
-from allsight.recipes.segmenter import Segmenter
+from allsight.recipes.segmentation.segmenter import Segmenter
 from allsight.scene import Scene
 
 DATA = "camvid"

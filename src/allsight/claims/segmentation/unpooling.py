@@ -9,7 +9,7 @@ from functools import partial
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import trained, tuned
 from allsight.claims.segmentation.streets import LONGEST, MEAN_IOU, segmenter
-from allsight.recipes.segmenter import Architecture
+from allsight.recipes.segmentation.segmenter import Architecture
 
 ARMS: dict[str, Architecture] = {"encoder's indices": "segnet", "bilinear": "segnet_bilinear"}
 

@@ -10,7 +10,7 @@ from typing import Any
 from allsight.claims.method.claim import Claim, Comparison, Run
 from allsight.claims.method.training import trained
 from allsight.models.whole.everything import HEADS, HeadName
-from allsight.recipes.still_lifes import StillLifes
+from allsight.recipes.whole.still_lifes import StillLifes
 
 KEPT = 0.95
 LONGEST = 128

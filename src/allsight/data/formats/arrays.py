@@ -1,5 +1,6 @@
 """Small pictures in one .npz file: `images` (N, H, W, 3) or (N, H, W) uint8, `labels` (N,) and `classes` (C,)."""
 
+import math
 import zipfile
 from pathlib import Path
 
@@ -7,16 +8,21 @@ import numpy as np
 import torch
 
 from allsight.data.formats.assembly import classes_of
+from allsight.data.formats.parsing import parsed
 from allsight.data.pictures.dataset import Dataset, Example, Problem
+from allsight.data.pictures.listing import files_in
 from allsight.errors import AnnotationError
 from allsight.files import atomic
 from allsight.scene import Scene
+
+MOST_BYTES = 2 * 2**30  # of arrays, unpacked; twice as much is in memory for a moment
+MOST_CLASSES = 100_000
 
 
 def array_splits(root: str | Path) -> dict[str, Path]:
     """Return the .npz files of a folder by name, or the file itself; empty if there are none."""
     root = Path(root)
-    files = [root] if root.is_file() else sorted(root.glob("*.npz"))
+    files = [root] if root.is_file() else files_in(root, {".npz"})
     return {path.stem: path for path in files if path.suffix.lower() == ".npz"}
 
 
@@ -54,21 +60,40 @@ def read_arrays(root: str | Path, split: str = "") -> Dataset:
 
 
 def _load(file: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    try:
+    with parsed(file, "a readable .npz file", "save it again"):
+        _refuse_too_large(file)
         with np.load(file, allow_pickle=False) as arrays:
+            lacking = [name for name in ("images", "labels") if name not in arrays]
+            if lacking:
+                raise AnnotationError(f"{file}: lacks {lacking[0]!r}; save arrays called images, labels and classes")
             images, labels = np.asarray(arrays["images"]), np.asarray(arrays["labels"])
-            names = tuple(map(str, arrays["classes"])) if "classes" in arrays else None
-    except KeyError as error:
-        raise AnnotationError(f"{file}: {error}; save arrays called images, labels and classes") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise AnnotationError(f"{file}: is not a readable .npz file ({error}); save it again") from None
+            names = tuple(map(str, arrays["classes"].ravel())) if "classes" in arrays else None
     fits = images.dtype == np.uint8 and (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3))
     if not fits or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         found = f"images {images.dtype} {images.shape}, labels {labels.dtype} {labels.shape}"
         raise AnnotationError(f"{file}: has {found}; give uint8 (N, H, W, 3) and whole numbers (N,)")
     if names is None:
-        names = tuple(str(i) for i in range(int(labels.max(initial=0)) + 1))
+        most = int(labels.max(initial=0))
+        if most >= MOST_CLASSES:
+            raise AnnotationError(f"{file}: has the label {most:,} and no classes; save at most {MOST_CLASSES:,} names")
+        names = tuple(str(i) for i in range(most + 1))
     return images, labels, names
+
+
+def _refuse_too_large(file: Path) -> None:
+    """Raise an AnnotationError if the arrays would not fit into memory, before they are unpacked."""
+    with zipfile.ZipFile(file) as archive:
+        size = sum(each.file_size for each in archive.infolist())
+        declared = 0
+        for each in archive.infolist():
+            with archive.open(each) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
+                declared += math.prod(shape) * dtype.itemsize
+    if max(size, declared) > MOST_BYTES:
+        limit = MOST_BYTES // 2**30
+        raise AnnotationError(f"{file}: has more than {limit} GiB of arrays; keep the pictures as files, or in parts")
 
 
 def write_arrays(dataset: Dataset, root: str | Path) -> None:

@@ -9,8 +9,11 @@ Every reader of boxes fills a `Table` and hands it to `assemble`, so all formats
 - Less than a hundredth of a pixel wide or high: dropped, it has no area.
 - A class that the vocabulary does not know: dropped.
 - A picture that is missing, cannot be read or is not of the size that the file says: the example is dropped.
+- A picture that is listed twice: all that is annotated there is joined.
+- A picture of which some objects have outlines and others none: only the boxes are kept.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from allsight.data.formats.parsing import is_text
 from allsight.data.pictures.dataset import Example, Problem, Severity
 from allsight.data.pictures.reading import picture_size
 from allsight.errors import AnnotationError, PictureError
@@ -56,15 +60,57 @@ class Table:
     pictures: dict[str, list[Any]] = field(default_factory=dict)
     where: list[str] = field(default_factory=list)
 
+    def picture(self, path: Path, size: tuple[int, int], where: str, problems: list[Problem]) -> int:
+        """Return the index of a picture, which is added if it is new; listed twice, its annotations are joined.
+
+        Args:
+            path: of the picture. size: (height, width). where: the file that annotates it.
+            problems: where a word is added on a picture that is listed twice.
+        """
+        index = self._places.setdefault(path, len(self.paths))
+        if index < len(self.paths):
+            text = f"{path.name} is listed more than once; all that is annotated there is joined"
+            problems.append(Problem("listed twice", where, text, "warning", picture=str(path)))
+            return index
+        self.paths.append(path)
+        self.sizes.append(size)
+        self.where.append(where)
+        return index
+
+    def add(self, owner: int, name: str, box: Sequence[float], outline: Any = None) -> None:
+        """Add an object by the name of its class; `label` numbers it when all are known.
+
+        Args:
+            owner: the index of its picture. box: x1, y1, x2, y2 in pixels. outline: rings or a run-length code.
+        """
+        self.owners.append(owner)
+        self.classes.append(name)
+        self.boxes.append(box)
+        if self.outlines is not None:
+            self.outlines.append(outline)
+
+    def label(self, classes: Vocabulary) -> None:
+        """Number all objects by the names of their classes; see also that a table without outlines has none."""
+        self.labels = [classes.index(name) if name in classes else -1 for name in self.classes]
+        if self.outlines is not None and not any(outline is not None for outline in self.outlines):
+            self.outlines = None
+
+    def __post_init__(self) -> None:
+        self._places: dict[Path, int] = {path: i for i, path in enumerate(self.paths)}
+
 
 def classes_of(file: Path, names: Iterable[str], ids: Iterable[int] = ()) -> Vocabulary:
     """Return the vocabulary that a file lists.
 
     Raises:
-        AnnotationError: a name or an id stands twice; the file is named.
+        AnnotationError: a name or an id stands twice, or a name cannot be written as text; the file is named.
     """
+    names = tuple(names)
+    strange = next((name for name in names if not is_text(name)), None)
+    if strange is not None:
+        raise AnnotationError(f"{file}: the class name {strange!a} holds what is no text; give it another name")
     try:
-        return Vocabulary(tuple(names), tuple(ids))
+        return Vocabulary(names, tuple(ids))
     except AnnotationError as error:
         raise AnnotationError(f"{file}: {error}") from None
 
@@ -80,7 +126,7 @@ def measured(path: Path, said: tuple[int, int] | None, problems: list[Problem]) 
     try:
         size = picture_size(path)
     except PictureError as error:
-        kind = "unreadable picture" if path.exists() else "missing picture"
+        kind = "unreadable picture" if os.path.exists(path) else "missing picture"
         problems.append(Problem(kind, str(path), str(error).removeprefix(f"{path}: ")))
         return None
     if said is not None and said != size:
@@ -91,12 +137,14 @@ def measured(path: Path, said: tuple[int, int] | None, problems: list[Problem]) 
     return size
 
 
-def assemble(table: Table, classes: Vocabulary) -> tuple[list[Example], list[Problem]]:
+def assemble(
+    table: Table, classes: Vocabulary, keypoint_classes: Vocabulary | None = None
+) -> tuple[list[Example], list[Problem]]:
     """Turn a table into examples, one a picture; see the module for what becomes of bad boxes.
 
     Args:
         table: the rows.
-        classes: the vocabulary of the labels.
+        classes: the vocabulary of the labels. keypoint_classes: the names of the key points, if there are any.
 
     Returns:
         P examples and the problems.
@@ -124,14 +172,25 @@ def assemble(table: Table, classes: Vocabulary) -> tuple[list[Example], list[Pro
     for i, (path, size) in enumerate(zip(table.paths, table.sizes, strict=True)):
         fields = {name: parts[i] for name, parts in split.items()}
         fields |= {name: values[i] for name, values in table.pictures.items()}
-        scene = Scene(size, object_classes=classes, source=str(path), **fields)
+        scene = Scene(size, object_classes=classes, keypoint_classes=keypoint_classes, source=str(path), **fields)
         outlines = None
         if table.outlines is not None:
             own = [table.outlines[j] for j in order[ends[i] : ends[i + 1]]]
             # One object without an outline leaves the picture without masks: half a set would be scored as a whole one.
             outlines = tuple(own) if all(outline is not None for outline in own) else None
+            if outlines is None and (drawn := sum(outline is not None for outline in own)):
+                problems.append(_half_outlined(table, i, drawn, len(own)))
         examples.append(Example(path, scene, outlines))
     return examples, problems
+
+
+def _half_outlined(table: Table, picture: int, drawn: int, objects: int) -> Problem:
+    path = str(table.paths[picture])
+    text = (
+        f"{objects - drawn} of {objects} objects of {table.paths[picture].name} have no outline, so the outlines of the"
+    )
+    text += f" other {drawn} are left out too; all boxes are kept. Outline every object or none"
+    return Problem("half outlined", table.where[picture] if table.where else path, text, "warning", picture=path)
 
 
 def judge_boxes(

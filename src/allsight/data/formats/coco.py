@@ -8,22 +8,26 @@ Sparse category ids are mapped to labels by the Vocabulary, in the order of the 
 asked for. Captions are read too where `captions_SPLIT.json` lies beside the instances.
 """
 
-import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
-from allsight.data.formats.copying import copy_pictures, put_text
 from allsight.data.formats.entries import Entry
+from allsight.data.formats.locations import Finder
+from allsight.data.formats.parsing import read_json
 from allsight.data.pictures.dataset import Dataset, Problem
+from allsight.data.pictures.listing import files_in, folders_in
+from allsight.data.pictures.outlines import drawable
 from allsight.errors import AnnotationError
 from allsight.scene import Vocabulary
 
+_HEAD = 1_000_000  # bytes of a JSON file that are enough to tell what it is
 _KINDS = ("instances_", "person_keypoints_", "captions_", "panoptic_", "image_info_", "stuff_")
 
 
@@ -32,11 +36,31 @@ def coco_splits(root: str | Path) -> dict[str, Path]:
     root = Path(root)
     if root.is_file():
         return {_split_name(root): root} if root.suffix.lower() == ".json" else {}
-    files = [*sorted(root.glob("annotations/*.json")), *sorted(root.glob("*/_annotations.coco.json"))]
-    files = files or [path for path in sorted(root.glob("*.json")) if not path.name.startswith("panoptic")]
+    files = files_in(root / "annotations", {".json"})
+    files += [f for folder in folders_in(root) if (f := folder / "_annotations.coco.json").is_file()]
+    files = [path for path in files if path.name.startswith(_KINDS) or is_coco(path)]
+    if not files:
+        files = [p for p in files_in(root, {".json"}) if not p.name.startswith("panoptic") and is_coco(p)]
     instances = [path for path in files if path.name.startswith("instances_")]
     others = [path for path in files if not path.name.startswith(_KINDS)]
     return {_split_name(path): path for path in (instances or others)}
+
+
+def is_coco(file: Path) -> bool:
+    """Whether a JSON file lists images and says so near its beginning, or cannot be read and lies where COCO's do."""
+    usual = file.parent.name == "annotations" or file.name == "_annotations.coco.json"
+    try:
+        with open(file, "rb") as opened:
+            head = opened.read(_HEAD + 1)
+    except OSError:
+        return usual
+    if len(head) > _HEAD:
+        return re.search(rb'"(images|annotations|categories)"\s*:\s*\[', head) is not None
+    try:
+        value = read_json(file)
+    except AnnotationError:
+        return usual
+    return isinstance(value, dict) and "images" in value
 
 
 def _split_name(path: Path) -> str:
@@ -64,26 +88,45 @@ def read_coco(root: str | Path, split: str = "") -> Dataset:
         raise AnnotationError(f"{root}: has no COCO annotations of {split!r}; there are: {there}")
     file = files[split] if split else next(iter(files.values()))
     value = load_coco(file)
-    classes, keypoints = category_vocabularies(value.get("categories"), file)
     problems: list[Problem] = []
+    annotations = listed(value, "annotations", file)
+    categories = _without_residue(value.get("categories"), annotations, file, problems)
+    classes, keypoints = category_vocabularies(categories, file)
     table, owners = _pictures(value["images"], file, problems)
-    _add_annotations(table, owners, listed(value, "annotations", file), classes, len(keypoints or ()), file, problems)
+    _add_annotations(table, owners, annotations, classes, len(keypoints or ()), file, problems)
     _add_captions(table, owners, file, problems)
-    examples, found = assemble(table, classes)
-    if keypoints is not None:
-        examples = [replace(e, annotation=e.annotation.with_(keypoint_classes=keypoints)) for e in examples]
+    examples, found = assemble(table, classes, keypoints)
     home = file.parent.parent if file.parent.name == "annotations" else file.parent
     return Dataset(tuple(examples), classes, problems=(*problems, *found), name=home.name, split=split)
 
 
+def _without_residue(categories: Any, annotations: list[Any], file: Path, problems: list[Problem]) -> Any:
+    """Return the categories without those that tools add and no object has.
+
+    Roboflow writes its project as a category of its own: a second one of a name, or the `supercategory` of the others.
+    """
+    if not isinstance(categories, list) or not all(isinstance(each, dict) for each in categories):
+        return categories
+    used = {str(item.get("category_id")) for item in annotations if isinstance(item, dict)}
+    names = Counter(str(each.get("name")) for each in categories)
+    above = {str(each.get("supercategory")) for each in categories if str(each.get("id")) in used}
+    kept = []
+    for each in categories:
+        name = str(each.get("name"))
+        twin = names[name] > 1 and any(str(o.get("id")) in used for o in categories if str(o.get("name")) == name)
+        project = each.get("supercategory") in ("none", "", None) and name in above
+        if str(each.get("id")) in used or not (twin or project):
+            kept.append(each)
+            continue
+        why = "another one has its name" if twin else "it only groups the others"
+        text = f"the category {name!r} (id {each.get('id')}) has no object and {why}; left out"
+        problems.append(Problem("empty category", str(file), text, "warning"))
+    return kept
+
+
 def load_coco(file: Path) -> dict[str, Any]:
     """Return what a COCO file says; raises AnnotationError if it has no list of images."""
-    try:
-        value = json.loads(file.read_bytes())
-    except OSError as error:
-        raise AnnotationError(f"{file}: cannot be read ({error.strerror}); check the path") from None
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{file}: is not valid JSON ({error}); export it again") from None
+    value = read_json(file)
     if not isinstance(value, dict) or not isinstance(value.get("images"), list):
         raise AnnotationError(f"{file}: has no list of images; give annotations in COCO form")
     return value
@@ -109,15 +152,22 @@ def category_vocabularies(categories: Any, file: Path) -> tuple[Vocabulary, Voca
             raise pointed.wrong("keypoints", "is no list")
     except AnnotationError as error:
         raise AnnotationError(f"{file}: {error}; export it again") from None
-    classes = classes_of(file, (name for _, name in ranked), (number for number, _ in ranked))
+    names, numbers = [name for _, name in ranked], [number for number, _ in ranked]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None and len(set(numbers)) == len(numbers):
+        told = " and ".join(str(number) for number, name in ranked if name == twice)
+        text = f"the name {twice!r} stands twice in the vocabulary, with the ids {told}"
+        raise AnnotationError(f"{file}: {text}; give each its own name or join them")
+    classes = classes_of(file, names, numbers)
     return classes, classes_of(file, map(str, pointed["keypoints"])) if pointed else None
 
 
 def _pictures(images: list[Any], file: Path, problems: list[Problem]) -> tuple[Table, dict[Any, int]]:
-    """Return a table of the pictures that can be used and the position of each image id in it."""
+    """Return a table of the pictures that can be used and where each image id is in it, -1 where it is not."""
     table = Table()
     owners: dict[Any, int] = {}
-    folders = _folders(file)
+    finder = Finder(_folders(file))
+    entries = []
     for i, item in enumerate(images):
         try:
             entry = Entry(item, "images", i)
@@ -126,17 +176,25 @@ def _pictures(images: list[Any], file: Path, problems: list[Problem]) -> tuple[T
             name = str(entry["file_name"])
             sized = entry.get("height") and entry.get("width")
             said = (entry.whole("height"), entry.whole("width")) if sized else None
+            entries.append((number, name, said))
         except AnnotationError as error:
             problems.append(Problem("broken annotation", str(file), f"{error}; dropped"))
+    pictures: dict[Any, dict[str, None]] = {}
+    for number, name, _ in entries:
+        pictures.setdefault(number, {})[name] = None
+    for number, names in pictures.items():
+        if len(names) > 1:
+            text = (
+                f"the image id {number} stands for {' and '.join(names)}: whose objects are whose cannot be told; all"
+            )
+            problems.append(Problem("double id", str(file), f"{text} are left out; number them anew"))
+    for number, name, said in entries:
+        if len(pictures[number]) > 1:
             continue
-        path = next((folder / name for folder in folders if (folder / name).is_file()), folders[0] / name)
+        path = finder.place(name)
         size = measured(path, said, problems)
-        if size is None:
-            continue
-        owners[number] = len(table.paths)
-        table.paths.append(path)
-        table.sizes.append(size)
-    table.where = [str(file)] * len(table.paths)
+        if size is not None:
+            owners[number] = table.picture(path, size, str(file), problems)
     return table, owners
 
 
@@ -168,12 +226,12 @@ def _add_annotations(
     for i, item in enumerate(annotations):
         try:
             entry = Entry(item, "annotations", i)
-            owner = owners.get(entry.name("image_id"))
-            if owner is None:
-                raise entry.wrong("image_id", "none of the images has")
+            owner = _owner(entry, owners)
             x, y, width, height = entry.numbers("bbox", 4)
             number = entry.whole("category_id")
-            size = entry.number("area") if "area" in item else abs(width * height)
+            size = entry.number("area") if item.get("area") is not None else abs(width * height)
+            size = size if math.isfinite(size) else abs(width * height)
+            many = entry.flag("iscrowd")
             pointed = keypoints and entry.get("keypoints")
             place = entry.numbers("keypoints", 3 * keypoints) if pointed else [0.0] * (3 * keypoints)
         except AnnotationError as error:
@@ -185,12 +243,14 @@ def _add_annotations(
         table.boxes.append((x, y, x + width, y + height))
         table.labels.append(labels.get(number, -1))
         table.classes.append(names.get(number, f"id {number}"))
-        crowd.append(bool(entry.get("iscrowd", 0)))
+        crowd.append(many)
         area.append(size)
         written = entry.get("segmentation")
-        outlines.append(_outline(written, table.sizes[owner]))
-        if written and outlines[-1] is None:
-            text = f"the outline of {entry} cannot be drawn on its picture; only its box is kept"
+        outline, lost = _outline(written, table.sizes[owner])
+        outlines.append(outline)
+        if lost:
+            kept = "the rest is" if outline else "only its box is"
+            text = f"{lost} of {entry} cannot be drawn on its picture; {kept} kept"
             problems.append(Problem("broken outline", str(file), text, "warning", picture=str(table.paths[owner])))
         points.append(place)
     table.columns = {"crowd": crowd, "area": area}
@@ -200,22 +260,29 @@ def _add_annotations(
         table.columns["keypoints"] = np.asarray(points, dtype=np.float32).reshape(-1, keypoints, 3)
 
 
-def _outline(segmentation: Any, size: tuple[int, int]) -> Any:
-    """Return polygon rings or a run-length code that can be drawn on a picture of `size`, else None."""
-    if isinstance(segmentation, dict):
-        fits = list(segmentation.get("size", ())) == list(size) and isinstance(segmentation.get("counts"), str | list)
-        return segmentation if fits else None
-    if not isinstance(segmentation, list):
-        return None
-    rings = [r for r in segmentation if isinstance(r, list) and len(r) >= 6 and len(r) % 2 == 0 and _finite(r)]
-    return rings or None
+def _owner(entry: Entry, owners: dict[Any, int]) -> int:
+    """Return the position of an entry's picture, whether its id is written as a number or as text."""
+    number = entry.name("image_id")
+    owner = owners.get(number)
+    if owner is None:  # a table program turns 7 to "7" in one of the lists alone
+        other = int(number) if isinstance(number, str) and number.isdecimal() and len(number) < 19 else str(number)
+        owner = owners.get(other)
+    if owner is None:
+        raise entry.wrong("image_id", "none of the images has")
+    return owner
 
 
-def _finite(ring: list[Any]) -> bool:
-    try:
-        return math.isfinite(sum(ring))
-    except (TypeError, OverflowError):
-        return False
+def _outline(segmentation: Any, size: tuple[int, int]) -> tuple[Any, str]:
+    """Return what can be drawn on a picture of `size`, rings or a run-length code or None, and words on what cannot."""
+    if not segmentation:
+        return None, ""
+    if isinstance(segmentation, dict) or not isinstance(segmentation, list):
+        return (segmentation, "") if drawable(segmentation, size) else (None, "the outline")
+    rings = [ring for ring in segmentation if drawable([ring], size)]
+    lost = len(segmentation) - len(rings)
+    if not rings:
+        return None, "the outline"
+    return rings, f"{lost} of {len(segmentation)} rings" if lost else ""
 
 
 def _add_captions(table: Table, owners: dict[Any, int], file: Path, problems: list[Problem]) -> None:
@@ -233,37 +300,3 @@ def _add_captions(table: Table, owners: dict[Any, int], file: Path, problems: li
         if owner >= 0:  # captions may tell of pictures that the instances leave out
             captions[owner].append(text)
     table.pictures["captions"] = [tuple(each) for each in captions]
-
-
-def write_coco(dataset: Dataset, root: str | Path) -> None:
-    """Write one split in COCO form: `annotations/instances_SPLIT.json`, pictures copied to `SPLIT/`.
-
-    Captions go to `captions_SPLIT.json`. Category ids are those of the vocabulary. Tags are left out.
-
-    Args:
-        dataset: its split gives the names, "all" if it has none.
-        root: the folder; other splits may stand there already.
-    """
-    root, split = Path(root), dataset.split or "all"
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    captions: list[dict[str, Any]] = []
-    names = copy_pictures(dataset, root / split)
-    for number, (example, name) in enumerate(zip(dataset, names, strict=True), start=1):
-        scene = example.annotation
-        images.append({"id": number, "file_name": name, "height": scene.size[0], "width": scene.size[1]})
-        items = scene.to_coco(number, len(annotations) + 1)
-        for item, outline in zip(items, example.outlines or (), strict=False):
-            item["segmentation"] = outline
-        annotations += items
-        for text in scene.captions or ():
-            captions.append({"id": len(captions) + 1, "image_id": number, "caption": text})
-    classes = dataset.object_classes or Vocabulary(())
-    points = next((e.annotation.keypoint_classes for e in dataset if e.annotation.keypoint_classes), None)
-    extra = {"keypoints": list(points)} if points else {}
-    categories = [{"id": number, "name": name, **extra} for number, name in zip(classes.ids, classes, strict=True)]
-    value = {"images": images, "annotations": annotations, "categories": categories}
-    put_text(root / "annotations" / f"instances_{split}.json", json.dumps(value, ensure_ascii=False))
-    if captions:
-        value = {"images": images, "annotations": captions}
-        put_text(root / "annotations" / f"captions_{split}.json", json.dumps(value, ensure_ascii=False))

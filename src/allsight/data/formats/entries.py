@@ -7,6 +7,16 @@ from typing import Any, TypeVar
 from allsight.errors import AnnotationError
 
 T = TypeVar("T")
+MOST = 2**53  # whole numbers up to here are themselves as floating-point numbers too
+FLAGS = {"": False, "0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+
+
+def _whole(value: Any) -> int:
+    """Return a whole number of at most `MOST`; raises ValueError if it is another one or none."""
+    number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else float(value)
+    if isinstance(value, bool) or number != int(number) or abs(number) > MOST:
+        raise ValueError(value)
+    return int(number)
 
 
 class Entry:
@@ -52,8 +62,18 @@ class Entry:
         return value
 
     def whole(self, key: str) -> int:
-        """Return a whole number."""
-        return self._as(int, key, "is no whole number")
+        """Return a whole number, which a text or a number with nothing behind its point may write too."""
+        return self._as(_whole, key, "is no whole number")
+
+    def flag(self, key: str) -> bool:
+        """Return a flag, written as a truth value, 0 or 1, or either as text; False where it is missing or null."""
+        value = self._value.get(key)
+        if value is None:
+            return False
+        known = FLAGS.get(str(value).strip().lower())
+        if known is None:
+            raise self.wrong(key, "is neither 0 nor 1")
+        return known
 
     def number(self, key: str) -> float:
         """Return a number, be it finite or not."""

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from allsight.data.formats.assembly import measured
+from allsight.data.formats.assembly import classes_of, measured
 from allsight.data.formats.copying import copy_pictures, put_text
+from allsight.data.formats.parsing import read_lines
 from allsight.data.pictures.dataset import Dataset, Example, Problem
 from allsight.data.pictures.label_maps import wrong_size
+from allsight.data.pictures.listing import folders_in
 from allsight.data.pictures.reading import find_pictures, opened
 from allsight.errors import AnnotationError, OutputError, PictureError
 from allsight.scene import Masks, Scene, Vocabulary
@@ -31,7 +33,7 @@ def instance_splits(root: str | Path) -> list[str]:
     maps = Path(root) / MAPS
     if not maps.is_dir() or not (Path(root) / PICTURES).is_dir():
         return []
-    named = sorted(path.name for path in maps.iterdir() if path.is_dir())
+    named = [path.name for path in folders_in(maps)]
     return named or ([""] if any(maps.glob("*.png")) else [])
 
 
@@ -53,7 +55,11 @@ def read_instances(root: str | Path, split: str = "") -> Dataset:
     classes = _classes(root)
     problems: list[Problem] = []
     examples = []
-    for path in find_pictures([root / PICTURES / split]):
+    try:
+        pictures = find_pictures([root / PICTURES / split])
+    except PictureError as error:
+        raise AnnotationError(str(error)) from None
+    for path in pictures:
         size = measured(path, None, problems)
         file = root / MAPS / split / f"{path.stem}.png"
         if size is None:
@@ -73,11 +79,10 @@ def read_instances(root: str | Path, split: str = "") -> Dataset:
 def _classes(root: Path) -> Vocabulary:
     """Return the one class."""
     file = root / "classes.txt"
-    names = file.read_text(encoding="utf-8").split("\n") if file.is_file() else [root.resolve().name]
-    names = [name.strip() for name in names if name.strip()]
+    names = read_lines(file) if file.is_file() else [root.resolve().name]
     if len(names) != 1:
         raise AnnotationError(f"{file}: names {len(names)} classes; maps of instances know one")
-    return Vocabulary(tuple(names))
+    return classes_of(file, names)
 
 
 def _numbers(file: Path, size: tuple[int, int]) -> np.ndarray:

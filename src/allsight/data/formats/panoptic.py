@@ -16,7 +16,7 @@ from allsight.data.pictures.label_maps import MOST_CLASSES, unknown, wrong_size
 from allsight.data.pictures.reading import opened
 from allsight.errors import AnnotationError
 from allsight.scene import Scene, Vocabulary
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 KIND = "panoptic_"
 

@@ -27,8 +27,9 @@ from PIL import Image
 from allsight.data.formats.assembly import classes_of, measured
 from allsight.data.formats.copying import copy_pictures, put_text
 from allsight.data.formats.panoptic import panoptic_splits, read_panoptic
+from allsight.data.formats.parsing import read_yaml
 from allsight.data.pictures.dataset import Dataset, Example, Problem
-from allsight.data.pictures.label_maps import MOST_CLASSES, UNNAMED, Codes, LabelMap, palette_of, wrong_size
+from allsight.data.pictures.label_maps import MOST_CLASSES, MOST_ID, UNNAMED, Codes, LabelMap, palette_of, wrong_size
 from allsight.data.pictures.reading import find_pictures, opened, picture_size
 from allsight.errors import AnnotationError, OutputError, PictureError
 from allsight.scene import Scene, Vocabulary
@@ -69,10 +70,7 @@ def _config(root: Path) -> dict[str, Any] | None:
     file = root if root.suffix.lower() in (".yaml", ".yml") else root / CONFIG
     if not file.is_file():
         return None
-    try:
-        value = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeError) as error:
-        raise AnnotationError(f"{file}: is not valid YAML ({' '.join(str(error).split())}); mend it") from None
+    value = read_yaml(file)
     if not isinstance(value, dict) or not _described(value):
         return None
     return {**value, "home": file.parent}
@@ -117,11 +115,17 @@ def _codes(config: dict[str, Any], file: Path) -> Codes:
     """Return the classes of a YAML file; those called void and the like are ignored."""
     names, colours = config.get("classes"), config.get("colours") or config.get("colors") or {}
     try:
+        if isinstance(names, str):
+            raise TypeError("a single text")
         numbered = names.items() if isinstance(names, dict) else enumerate(names or ())
         ranked = sorted((int(number), str(name)) for number, name in numbered)
         painted = colours.items() if isinstance(colours, dict) else enumerate(colours)
         palette = {int(number): (int(c[0]), int(c[1]), int(c[2])) for number, c in painted}
-        ignored = [int(number) for number in config.get("ignore") or ()]
+        ignored = [int(number) for number in _numbers(config.get("ignore"))]
+        strange = [n for n in (*(n for n, _ in ranked), *palette, *ignored) if not -MOST_ID <= n <= MOST_ID]
+        if strange:
+            raise ValueError(f"the id {strange[0]} is more than {MOST_ID:,}")
+        ignored = [number for number in ignored if number >= 0]  # no pixel has another one, whatever tools write
     except (TypeError, ValueError, IndexError) as error:
         raise AnnotationError(f"{file}: `classes` is no list of names ({error}); write `classes: {{0: sky}}`") from None
     ignored += [number for number, name in ranked if name.lower() in UNNAMED]
@@ -130,6 +134,10 @@ def _codes(config: dict[str, Any], file: Path) -> Codes:
         raise AnnotationError(f"{file}: names {len(kept)} classes; give 1 to {MOST_CLASSES} as `classes: {{0: sky}}`")
     classes = classes_of(file, (name for _, name in kept), (number for number, _ in kept))
     return Codes(classes, tuple(ignored), palette)
+
+
+def _numbers(written: Any) -> list[Any]:
+    return written if isinstance(written, list) else [written] if written not in (None, "") else []
 
 
 def _palette(folder: Path, codes: Codes) -> dict[int, tuple[int, int, int]]:

@@ -1,29 +1,105 @@
 """Pascal VOC: one XML file a picture.
 
-    root/Annotations/NAME.xml   root/JPEGImages/NAME.jpg   root/ImageSets/Main/SPLIT.txt   root/classes.txt (ours)
+    root/Annotations/[SUB/]NAME.xml   root/JPEGImages/[SUB/]NAME.jpg   root/ImageSets/Main/SPLIT.txt   root/classes.txt
+    root/annotations/NAME.xml         root/images/NAME.jpg                               (as many small data sets are)
+    root/SPLIT/NAME.xml               root/SPLIT/NAME.jpg                                (as Roboflow exports)
+    root/NAME.xml                     root/NAME.jpg                                      (as LabelImg saves)
 
 Corners are taken as they are written, in continuous coordinates: so LabelImg, CVAT and most tools of today write them.
 Only files of the original challenge (their <database> says "The VOC2007 Database") count pixels from 1 and include the
 last one; there, 1 is subtracted from xmin and ymin. We write the first form.
+
+The picture of an annotation is the one whose name but for its ending is that of the XML file; else the one that
+<filename> names. Where the two are different pictures, that is said.
 """
 
+import math
+import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
-from allsight.data.formats.copying import copy_pictures, put_text
+from allsight.data.formats.entries import FLAGS
+from allsight.data.formats.locations import Finder
+from allsight.data.formats.parsing import read_lines, read_xml
 from allsight.data.pictures.dataset import Dataset, Problem
-from allsight.data.pictures.reading import PICTURE_SUFFIXES
+from allsight.data.pictures.listing import files_below, files_in, folders_in
+from allsight.data.roles import role_of
 from allsight.errors import AnnotationError
-from allsight.scene import Scene, Vocabulary
+from allsight.scene import Vocabulary
+
+_FOLDERS = ("annotations", "annotation", "annots", "xml", "xmls", "labels")
+_PICTURES = ("JPEGImages", "images", "Images", "imgs", "img")
+_FEW = 3  # files that are opened to see what they are
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things lie.
+
+    Args:
+        files: the XML files of every split by the names of their pictures but for the ending.
+        lists: the list of names of every split, where lists make the splits.
+        folders: where pictures are looked for. root: the data set.
+    """
+
+    root: Path
+    files: dict[str, dict[str, Path]] = field(default_factory=dict)
+    lists: dict[str, Path] = field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
+
+
+def voc_layout(root: str | Path) -> Layout | None:
+    """Return how a VOC data set is laid out, or None if it is none."""
+    root = Path(root)
+    homes = sorted(folders_in(root), key=lambda path: (path.name != "Annotations", path))
+    for home in homes:
+        if home.name.lower() not in _FOLDERS or not _is_voc(files := files_below(home, {".xml"})):
+            continue
+        by_name = {path.relative_to(home).with_suffix("").as_posix(): path for path in files}
+        lists = {p.stem: p for p in files_in(root / "ImageSets" / "Main", {".txt"}) if not _of_one_class(p)}
+        named = [root / name for name in _PICTURES if (root / name).is_dir()]
+        if not lists and all(role_of(name.partition("/")[0]) for name in by_name if "/" in name):
+            splits: dict[str, dict[str, Path]] = {}
+            for name, path in by_name.items():
+                splits.setdefault(name.partition("/")[0] if "/" in name else "", {})[name] = path
+            return Layout(root, splits, {}, tuple(named or [root]))
+        return Layout(root, {"": by_name}, lists, tuple(named or [root]))
+    beside = {}
+    for folder in (root, *homes):
+        files = files_in(folder, {".xml"})
+        if (folder == root or role_of(folder.name)) and _is_voc(files):
+            beside[folder.name if folder != root else ""] = {path.stem: path for path in files}
+    return Layout(root, beside) if beside else None
+
+
+def _is_voc(files: list[Path]) -> bool:
+    """Whether one of the first files is an annotation of one picture."""
+    for path in files[:_FEW]:
+        try:
+            if b"<annotation>" in path.read_bytes()[:4096] or b"<annotation " in path.read_bytes()[:4096]:
+                return True
+        except OSError:
+            continue
+    return bool(files) and files[0].parent.name == "Annotations"
+
+
+def _of_one_class(path: Path) -> bool:
+    """Whether a list is the challenge's of one class, `cat_train.txt`: a name and -1, 0 or 1 in every line."""
+    if "_" not in path.stem:
+        return False
+    try:
+        lines = read_lines(path)
+    except AnnotationError:
+        return False
+    return all(re.search(r"\S\s+-?[01]$", line) for line in lines)
 
 
 def voc_splits(root: str | Path) -> list[str]:
     """Return the names of the splits of a VOC folder; one nameless split if it has no lists, none if it is no VOC."""
-    root = Path(root)
-    if not (root / "Annotations").is_dir() or not any((root / "Annotations").glob("*.xml")):
-        return []
-    return sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt") if "_" not in path.stem) or [""]
+    layout = voc_layout(root)
+    return [] if layout is None else sorted(layout.lists or layout.files)
 
 
 def read_voc(root: str | Path, split: str = "") -> Dataset:
@@ -33,104 +109,134 @@ def read_voc(root: str | Path, split: str = "") -> Dataset:
 
     Args:
         root: the folder that holds Annotations.
-        split: the name of a list in ImageSets/Main; empty for every XML file there is.
+        split: the name of a list in ImageSets/Main, or of a folder; empty for every XML file there is.
 
     Raises:
         AnnotationError: there is no such folder or list. A broken XML file is a problem of one example only.
     """
     root = Path(root)
-    files = {path.stem: path for path in sorted((root / "Annotations").glob("*.xml"))}
-    if not files:
+    layout = voc_layout(root)
+    if layout is None:
         raise AnnotationError(f"{root}: has no XML files in Annotations; give a folder in VOC form")
-    wanted = _listed(root, split) if split else list(files)
+    known = set(layout.lists or layout.files)
+    if split and split not in known:
+        raise AnnotationError(f"{root}: has no list or folder {split!r}; there are: {', '.join(sorted(known))}")
     problems: list[Problem] = []
-    pictures = _pictures(root)
-    table = Table(columns={"difficult": []})
-    broken = set()
-    parsed: dict[str, ElementTree.Element] = {}
+    every = {(part, name): path for part, files in layout.files.items() for name, path in files.items()}
+    wanted = _wanted(layout, split, problems)
     given = _class_list(root)
+    parsed: dict[Path, ElementTree.Element] = {}
     # Without a list of classes, those of the other splits have to be known too.
-    for stem in files if given is None else [stem for stem in wanted if stem in files]:
-        path = files[stem]
+    for path in every.values() if given is None else wanted.values():
         try:
-            parsed[stem] = ElementTree.parse(path).getroot()
-        except (ElementTree.ParseError, OSError, UnicodeError, LookupError, ValueError) as error:
-            broken.add(stem)
-            if stem in wanted:
-                problems.append(Problem("broken annotation", str(path), f"is not readable XML ({error}); left out"))
-    classes = given or Vocabulary(tuple(sorted({n for tree in parsed.values() for n in _names(tree)})))
-    for stem in wanted:
-        if stem in parsed:
-            _add(table, files[stem], parsed[stem], pictures, problems)
-        elif stem not in broken:
-            missing = str(root / "Annotations" / f"{stem}.xml")
-            problems.append(Problem("missing annotation", missing, f"is listed in {split}.txt but not there; left out"))
-    table.labels = [classes.index(name) if name in classes else -1 for name in table.classes]
+            parsed[path] = read_xml(path)
+        except AnnotationError as error:
+            if path in wanted.values():
+                text = f"{str(error).removeprefix(f'{path}: ')}; left out"
+                problems.append(Problem("broken annotation", str(path), text))
+    names = sorted({name for tree in parsed.values() for name in _names(tree)})
+    classes = given or classes_of(root, names)
+    table = Table(columns={"difficult": []})
+    finders: dict[Path, Finder] = {}
+    for name, path in wanted.items():
+        if path in parsed:
+            beside = path.parent if not layout.folders else root
+            finder = finders.setdefault(beside, Finder(layout.folders or [path.parent]))
+            _add(table, name, path, parsed[path], finder, problems)
+    table.label(classes)
     examples, found = assemble(table, classes)
+    outlined = sum(item.find("polygon") is not None for path in wanted.values() for item in _objects(parsed.get(path)))
+    if outlined:
+        text = (
+            f"{outlined} objects have an outline beside their box, which is not read from this form; export COCO for it"
+        )
+        problems.append(Problem("outline", str(root), text, "warning"))
     return Dataset(tuple(examples), classes, problems=(*problems, *found), name=root.name, split=split)
 
 
-def _listed(root: Path, split: str) -> list[str]:
-    path = root / "ImageSets" / "Main" / f"{split}.txt"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        there = ", ".join(voc_splits(root))
-        raise AnnotationError(f"{path}: cannot be read ({type(error).__name__}); there are: {there}") from None
-    return [line.strip() for line in lines if line.strip()]
+def _wanted(layout: Layout, split: str, problems: list[Problem]) -> dict[str, Path]:
+    """Return the files of a split by name; what a list names without a file is a problem."""
+    if not layout.lists:
+        parts = [split] if split else list(layout.files)
+        return {
+            f"{part}/{name}" if len(parts) > 1 else name: p for part in parts for name, p in layout.files[part].items()
+        }
+    files = layout.files[""]
+    if not split:
+        return files
+    listed = read_lines(layout.lists[split])
+    names = [line if line in files else line.rpartition(".")[0] or line for line in listed]
+    names = [name if name in files else line for name, line in zip(names, listed, strict=True)]
+    if len(set(names)) < len(names):
+        text = f"lists {len(names) - len(set(names))} pictures more than once; each is read once"
+        problems.append(Problem("listed twice", str(layout.lists[split]), text, "warning"))
+    for name in dict.fromkeys(names):
+        if name not in files:
+            missing = str(layout.root / "Annotations" / f"{name}.xml")
+            text = f"is listed in {split}.txt but not there; left out"
+            problems.append(Problem("missing annotation", missing, text))
+    return {name: files[name] for name in dict.fromkeys(names) if name in files}
 
 
 def _class_list(root: Path) -> Vocabulary | None:
     path = root / "classes.txt"
-    if not path.is_file():
-        return None
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise AnnotationError(f"{path}: is not readable text ({type(error).__name__}); save it as UTF-8") from None
-    return classes_of(path, (line.strip() for line in lines if line.strip()))
+    return classes_of(path, read_lines(path)) if path.is_file() else None
 
 
-def _pictures(root: Path) -> dict[str, Path]:
-    """Return the pictures by full name and, for annotations that name no file, by stem."""
-    folder = next((f for f in (root / "JPEGImages", root / "images", root) if f.is_dir()), root)
-    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES]
-    return {path.stem: path for path in reversed(found)} | {path.name: path for path in found}
+def _objects(tree: ElementTree.Element | None) -> list[ElementTree.Element]:
+    return [] if tree is None else list(tree.iter("object"))
 
 
 def _names(tree: ElementTree.Element) -> list[str]:
     return [name for item in tree.iter("object") if (name := (item.findtext("name") or "").strip())]
 
 
+def _picture(name: str, file: Path, named: str, finder: Finder, problems: list[Problem]) -> Path | None:
+    """Return the picture of an annotation; see the module."""
+    head, _, tail = name.partition("/")
+    own = finder.of_stem(name) or (finder.of_stem(tail) if tail and role_of(head) else None)
+    other = finder.find(named) if named else None
+    if own is None or other is None or own == other:
+        return own or other
+    if other.stem == own.stem:  # a.jpg and a.png
+        return other
+    text = f"says it belongs to {named} but is called as {own.name}, which is there too; read as that of {own.name}"
+    problems.append(Problem("picture of another", str(file), text, "warning", picture=str(own)))
+    return own
+
+
 def _add(
     table: Table,
+    name: str,
     file: Path,
     tree: ElementTree.Element,
-    pictures: dict[str, Path],
+    finder: Finder,
     problems: list[Problem],
 ) -> None:
     """Add one parsed annotation to the table, or say why not."""
     named = (tree.findtext("filename") or "").strip()
-    path = pictures.get(named) or pictures.get(file.stem)
+    path = _picture(name, file, named, finder, problems)
     if path is None:
         problems.append(Problem("missing picture", str(file), f"its picture {named or file.stem!r} is not there"))
         return
     height, width = (_number(tree.findtext(f"size/{side}")) for side in ("height", "width"))
-    said = (int(height), int(width)) if height > 0 and width > 0 else None  # NaN and 0 x 0: not said
+    # NaN, 0 x 0 and what no picture has: not said.
+    said = (int(height), int(width)) if 0 < height < 2**31 and 0 < width < 2**31 else None
     size = measured(path, said, problems)
     if size is None:
         return
     first = 1 if (tree.findtext("source/database") or "").startswith("The VOC20") else 0
-    owner = len(table.paths)
-    table.paths.append(path)
-    table.sizes.append(size)
-    table.where.append(str(file))
+    owner = table.picture(path, size, str(file), problems)
     for item in tree.iter("object"):
         corners = [_number(item.findtext(f"bndbox/{corner}")) for corner in ("xmin", "ymin", "xmax", "ymax")]
         table.owners.append(owner)
         table.boxes.append((corners[0] - first, corners[1] - first, corners[2], corners[3]))
         table.classes.append((item.findtext("name") or "").strip() or "no name")
-        table.columns["difficult"].append((item.findtext("difficult") or "0").strip() == "1")
+        difficult = FLAGS.get(written := (item.findtext("difficult") or "").strip().lower())
+        if difficult is None:
+            text = f"an object is difficult {written!r}, which is neither 0 nor 1; read as 0"
+            problems.append(Problem("unclear flag", str(file), text, "warning", picture=str(path)))
+        table.columns["difficult"].append(bool(difficult))
 
 
 def _number(text: str | None) -> float:
@@ -138,45 +244,4 @@ def _number(text: str | None) -> float:
     try:
         return float(text or "nan")
     except ValueError:
-        return float("nan")
-
-
-def write_voc(dataset: Dataset, root: str | Path) -> None:
-    """Write one split in VOC form, pictures copied to `JPEGImages`.
-
-    A crowd is written as difficult, which evaluation ignores alike. Masks, keypoints, tags and captions are left out.
-
-    Args:
-        dataset: its split names the list, "all" if it has none.
-        root: the folder; other splits may stand there already.
-    """
-    root = Path(root)
-    names = copy_pictures(dataset, root / "JPEGImages", distinct_stems=True)
-    for example, name in zip(dataset, names, strict=True):
-        put_text(root / "Annotations" / f"{Path(name).stem}.xml", _to_xml(example.annotation, name))
-    stems = "".join(f"{Path(name).stem}\n" for name in names)
-    put_text(root / "ImageSets" / "Main" / f"{dataset.split or 'all'}.txt", stems)
-    put_text(root / "classes.txt", "".join(f"{name}\n" for name in dataset.object_classes or ()))
-
-
-def _to_xml(scene: Scene, name: str) -> str:
-    tree = ElementTree.Element("annotation")
-
-    def add(parent: ElementTree.Element, tag: str, value: object) -> None:
-        ElementTree.SubElement(parent, tag).text = str(value)
-
-    add(tree, "filename", name)
-    size = ElementTree.SubElement(tree, "size")
-    for tag, value in (("width", scene.size[1]), ("height", scene.size[0]), ("depth", 3)):
-        add(size, tag, value)
-    ignored = [flags.tolist() for flags in (scene.difficult, scene.crowd) if flags is not None]
-    boxes = scene.boxes.tolist() if scene.boxes is not None else []
-    for i, (label, box) in enumerate(zip(scene.names(), boxes, strict=True)):
-        item = ElementTree.SubElement(tree, "object")
-        add(item, "name", label)
-        add(item, "difficult", int(any(flags[i] for flags in ignored)))
-        corners = ElementTree.SubElement(item, "bndbox")
-        for tag, number in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
-            add(corners, tag, f"{number:.9g}")  # nine digits carry a float32 exactly
-    ElementTree.indent(tree)
-    return ElementTree.tostring(tree, encoding="unicode") + "\n"
+        return math.nan

@@ -1,47 +1,36 @@
-"""YOLO: one text file a picture, one line an object, and a YAML file that names classes and folders.
+"""YOLO: one text file a picture, one line an object, and a file that names classes and folders.
 
     root/data.yaml (or any .yaml with `names` and `train`)   root/images/train/NAME.jpg   root/labels/train/NAME.txt
+    root/data.yaml                                           root/train/images/NAME.jpg   root/train/labels/NAME.txt
+    root/obj.data, obj.names, train.txt                      root/obj_train_data/NAME.jpg and NAME.txt   (CVAT YOLO 1.1)
+    root/classes.txt (or none)                               root/images/NAME.jpg         root/labels/NAME.txt
 
-A line is `class x_centre y_centre width height`, or `class x1 y1 x2 y2 x3 y3 ...` for an outline; all divided by the
-picture's size. A picture without a label file has no objects, unless the YAML says `skip_if_label_file_missing`:
-then it is not annotated and left out.
+A line is `class x_centre y_centre width height`, or `class x1 y1 x2 y2 x3 y3 ...` for an outline, or a box with key
+points where `kpt_shape` says so; all divided by the picture's size. `yolo_lines` tells what else may stand there. A
+picture without a label file has no objects, unless the YAML says `skip_if_label_file_missing`: then it is not annotated
+and left out.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
+import numpy as np
 
 from allsight.data.formats.assembly import Table, assemble, classes_of, measured
-from allsight.data.formats.copying import copy_pictures, put_text
-from allsight.data.pictures.dataset import Dataset, Example, Problem
+from allsight.data.formats.locations import Finder
+from allsight.data.formats.parsing import read_lines, read_text
+from allsight.data.formats.yolo_config import CONFIG, MOST_CLASSES, Config, config_of, labels_for
+from allsight.data.formats.yolo_lines import WORDS, Line, layout_of, read_line
+from allsight.data.pictures.dataset import MISSING_SPLIT, Dataset, Problem
+from allsight.data.pictures.listing import files_below, files_in
+from allsight.data.pictures.outlines import drawable
 from allsight.data.pictures.reading import PICTURE_SUFFIXES, find_pictures
 from allsight.errors import AnnotationError, PictureError
 from allsight.scene import Vocabulary
 
-CONFIG = "data.yaml"
-_SPLITS = ("train", "val", "valid", "test")
-
-
-def yolo_config(root: str | Path) -> Path | None:
-    """Return the YAML file that describes a YOLO data set: itself, in the folder or in a folder below; None if none.
-
-    Where boxes and outlines of the same pictures lie side by side, `object_detection` is preferred. A `data.yaml` that
-    cannot be read is returned too: reading it says what is wrong.
-    """
-    root = Path(root)
-    if root.is_file():
-        return root if root.suffix.lower() in (".yaml", ".yml") else None
-    below = sorted((*root.glob("*/*.y*ml"),), key=lambda path: (path.parent.name != "object_detection", path))
-    for path in (*sorted(root.glob("*.y*ml")), *below):
-        try:
-            value = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, OSError, UnicodeError):
-            continue
-        if isinstance(value, dict) and "names" in value and any(split in value for split in _SPLITS):
-            return path
-    usual = root / CONFIG
-    return usual if usual.is_file() else None
+# What annotators and exports leave among the labels.
+_NO_LABELS = ("classes", "notes", "readme", "obj", "predefined_classes", "labels", "data")
+_TRUE = ("true", "yes", "1", "on")
 
 
 def yolo_splits(root: str | Path) -> list[str]:
@@ -50,204 +39,193 @@ def yolo_splits(root: str | Path) -> list[str]:
     Raises:
         AnnotationError: there is a `data.yaml`, but it is broken or names no split.
     """
-    file = yolo_config(root)
-    if file is None:
+    config = config_of(root)
+    if config is None:
         return []
-    found = [split for split in _SPLITS if _load(file).get(split)]
-    if not found and file.name == CONFIG:
-        raise AnnotationError(f"{file}: has no split; write for instance `train: images/train`")
-    return found
+    if not config.splits and config.file.name == CONFIG:
+        raise AnnotationError(f"{config.file}: has no split; write for instance `train: images/train`")
+    return list(config.splits)
 
 
 def read_yolo(root: str | Path, split: str = "train") -> Dataset:
     """Read one split of a YOLO data set.
 
     Args:
-        root: the folder, or the YAML file.
-        split: a key of the YAML file.
+        root: the folder, or the file that describes it.
+        split: a key of that file.
 
     Raises:
-        AnnotationError: no or a broken YAML file, or no such split. A broken line is a problem only.
+        AnnotationError: no or a broken description, no such split, or no split has pictures. A broken line is a problem
+            only, and so is a split without pictures beside one that has some: it is empty then.
     """
-    file = yolo_config(root)
-    if file is None:
+    config = config_of(root)
+    if config is None:
         raise AnnotationError(f"{root}: no YAML file with `names` and `train` here; give a folder in YOLO form")
-    config = _load(file)
-    if not config.get(split):
-        raise AnnotationError(f"{file}: has no split {split!r}; there are: {', '.join(yolo_splits(file))}")
-    classes = _classes(config, file)
+    if split not in config.splits:
+        raise AnnotationError(f"{config.file}: has no split {split!r}; there are: {', '.join(yolo_splits(root))}")
+    missing = config.missing(split)
+    if missing is not None and all(config.missing(each) for each in config.splits):
+        raise AnnotationError(f"{config.file}: {missing}")
     problems: list[Problem] = []
+    if missing is not None:
+        problems.append(Problem(MISSING_SPLIT, str(config.file), f"{missing}; left out", "warning"))
+        return Dataset((), config.classes(), problems=tuple(problems), name=config.home.name, split=split)
     table = Table(outlines=[])
-    unlabelled = 0
-    for path, label in _pictures(config, file, split, problems):
-        if not label.is_file() and config.get("skip_if_label_file_missing"):
-            unlabelled += 1
+    rows = list(_rows(config, split, table, problems))
+    classes = _classes(config, [words[0] for _, _, words in rows], problems)
+    shape = config.points()
+    layout = layout_of([(words, table.sizes[owner]) for owner, _, words in rows])
+    if shape is None and layout in ("scored", "oriented", "pose"):
+        problems.append(Problem("other columns", str(config.file), f"in {split}, {WORDS[layout]}", "warning"))
+    points: list[tuple[float, ...]] = []
+    for owner, number, words in rows:
+        line = read_line(words, layout, shape)
+        if isinstance(line, str):
+            problems.append(Problem("broken annotation", table.where[owner], f"line {number} {line}; dropped"))
             continue
-        size = measured(path, None, problems)
-        text = _text(label, problems)
-        if size is None or text is None:
-            continue
-        table.paths.append(path)
-        table.sizes.append(size)
-        table.where.append(str(label))
-        for number, line in enumerate(text.splitlines(), start=1):
-            if line.strip() and not _add(table, line.split(), size, classes):
-                problems.append(Problem("broken annotation", str(label), f"line {number} is not a box; dropped"))
-    if unlabelled:
-        text = f"{unlabelled} pictures of {split} have no label file; left out, as this file wants it"
-        problems.append(Problem("not annotated", str(file), text, "warning"))
-    assert table.outlines is not None
-    if not any(table.outlines):
+        _add(table, owner, number, line, classes, problems)
+        points.append(line.keypoints or (0.0,) * (3 * shape[0] if shape else 0))
+    if not any(table.outlines or ()):
         table.outlines = None
-    examples, found = assemble(table, classes)
-    home = Path(root) if Path(root).is_dir() else file.parent
+    keypoint_classes = None
+    if shape is not None:
+        keypoint_classes = config.point_names(shape[0])
+        table.columns["keypoints"] = _in_pixels(points, table, shape[0])
+    examples, found = assemble(table, classes, keypoint_classes)
+    home = Path(root) if Path(root).is_dir() else config.home
     return Dataset(tuple(examples), classes, problems=(*problems, *found), name=home.name, split=split)
 
 
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeError) as error:
-        raise AnnotationError(f"{file}: is not valid YAML ({' '.join(str(error).split())}); mend it") from None
-    if not isinstance(value, dict):
-        raise AnnotationError(f"{file}: does not map names to values; give a YAML file in YOLO form")
-    return value
+def _classes(config: Config, numbers: list[str], problems: list[Problem]) -> Vocabulary:
+    """Return the classes, called by their numbers where nothing names them."""
+    if config.names is not None or not config.file.is_dir():
+        return config.classes()
+    there = sorted({int(number) for number in numbers if number.isdecimal() and len(number) < 10})
+    if not there or there[-1] >= MOST_CLASSES:
+        raise AnnotationError(f"{config.file}: nothing names its classes; write them to classes.txt, one a line")
+    text = "has no classes.txt and no data.yaml; the classes are called by their numbers"
+    problems.append(Problem("no names", str(config.file), text, "warning"))
+    return classes_of(config.file, map(str, there), there)
 
 
-def _classes(config: dict[str, Any], file: Path) -> Vocabulary:
-    names: Any = config.get("names")
-    try:
-        numbered = names.items() if isinstance(names, dict) else enumerate(names)
-        ranked = sorted((int(number), str(name)) for number, name in numbered)
-    except (TypeError, ValueError):
-        raise AnnotationError(f"{file}: `names` is no list of classes; write `names: [cat, dog]`") from None
-    return classes_of(file, (name for _, name in ranked), (number for number, _ in ranked))
+def _rows(config: Config, split: str, table: Table, problems: list[Problem]) -> Iterator[tuple[int, int, list[str]]]:
+    """Fill the table's pictures and yield each line that is not empty: its picture, its number and its words."""
+    unlabelled = labelled = 0
+    skip = str(config.extra.get("skip_if_label_file_missing", "")).lower() in _TRUE
+    looked: set[Path] = set()
+    for path, label in _pictures(config, split, problems):
+        there = label.is_file()
+        labelled += there
+        looked.add(label.parent)
+        if not there and skip:
+            unlabelled += 1
+            continue
+        size = measured(path, None, problems)
+        text = _text(label, problems) if there else ""
+        if size is None or text is None:
+            continue
+        owner = table.picture(path, size, str(label), problems)
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip():
+                yield owner, number, line.split()
+    if unlabelled:
+        text = f"{unlabelled} pictures of {split} have no label file; left out, as this file wants it"
+        problems.append(Problem("not annotated", str(config.file), text, "warning"))
+    elif table.paths and not labelled:
+        text = f"no picture of {split or 'it'} has a label file in {min(looked)}; all of them count as without objects"
+        problems.append(Problem("no labels", str(config.file), text, "warning"))
 
 
-def _pictures(config: dict[str, Any], file: Path, split: str, problems: list[Problem]) -> list[tuple[Path, Path]]:
+def _pictures(config: Config, split: str, problems: list[Problem]) -> list[tuple[Path, Path]]:
     """Return every picture of a split with the place of its label file; labels without a picture are problems."""
-    entries = config[split] if isinstance(config[split], list) else [config[split]]
-    pairs = []
-    for entry in map(str, entries):
-        said = file.parent / str(config.get("path") or ".")
-        places = [base / entry for base in (said, file.parent, file.parent.parent)]
-        place = next((p for p in places if p.exists()), None)
-        if place is None:
-            raise AnnotationError(f"{file}: its {split} pictures {entry!r} are not there; mend the path")
-        if place.is_dir():
-            try:
-                found = find_pictures([place])
-            except PictureError as error:
-                raise AnnotationError(str(error)) from None
-            labels = _label_folder(file.parent, entry, place)
-            own = [(path, labels / path.relative_to(place).with_suffix(".txt")) for path in found]
-            pairs += own
-            alone = set() if labels == place else set(labels.rglob("*.txt")) - {label for _, label in own}
-            problems += [Problem("missing picture", str(path), "its picture is not there") for path in sorted(alone)]
-        else:
-            pairs += [(path, _label_of(path)) for path in _listed(place)]
-    return pairs
+    pairs: list[tuple[Path, Path]] = []
+    for entry, place in config.places(split):
+        if not place.is_dir():
+            pairs += [(path, _label(labels_for(path))) for path in _listed(place, config.home)]
+            continue
+        try:
+            # A folder of everything, such as `.`, holds the pictures beside it alone.
+            found = find_pictures([place]) if entry != "." else files_in(place, PICTURE_SUFFIXES)
+        except PictureError as error:
+            raise AnnotationError(str(error)) from None
+        labels = _label_folder(config.home, entry, place)
+        own = [(path, _label(labels / path.relative_to(place))) for path in found]
+        pairs += own
+        alone = [] if labels == place else files_below(labels, {".txt"})
+        known = {label for _, label in own}
+        problems += [
+            Problem("missing picture", str(path), "its picture is not there")
+            for path in alone
+            if path not in known and path.stem.lower().split(".")[0] not in _NO_LABELS
+        ]
+    once = dict.fromkeys(pairs)
+    if len(once) < len(pairs):
+        text = f"{split} lists {len(pairs) - len(once)} pictures more than once; each is read once"
+        problems.append(Problem("listed twice", str(config.file), text, "warning"))
+    return list(once)
 
 
-def _listed(file: Path) -> list[Path]:
-    """Read a text file that lists pictures, one a line, relative to itself."""
-    lines = (line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
-    return [file.parent / line for line in lines if Path(line).suffix.lower() in PICTURE_SUFFIXES]
+def _listed(file: Path, home: Path) -> list[Path]:
+    """Read a text file that lists pictures, one a line, relative to itself or to the data set."""
+    finder = Finder([file.parent, home])
+    lines = [line.replace("\\", "/") for line in read_lines(file)]
+    lines = [line for line in lines if Path(line).suffix.lower() in PICTURE_SUFFIXES]
+    return [finder.find(line) or finder.find(line.removeprefix("data/")) or finder.place(line) for line in lines]
 
 
 def _label_folder(home: Path, entry: str, pictures: Path) -> Path:
     """Return the folder of labels that belongs to a folder of pictures: `images` becomes `labels`."""
-    beside = home / _labels_for(Path(entry))
-    candidates = [beside, _labels_for(pictures), pictures]
+    own = labels_for(pictures)
+    # Labels of their own form may lie beside the description while the pictures lie outside, for several forms.
+    beside = home / labels_for(Path(entry))
+    candidates = [own, beside] if entry.startswith("../") or home in pictures.parents else [beside, own]
+    if own != pictures and files_in(pictures, {".txt"}):
+        candidates.append(pictures)
     return next((folder for folder in candidates if folder.is_dir()), candidates[0])
 
 
-def _label_of(path: Path) -> Path:
-    return _labels_for(path).with_suffix(".txt")
-
-
-def _labels_for(path: Path) -> Path:
-    parts = list(path.parts)
-    for i in range(len(parts) - 1, -1, -1):
-        if parts[i] == "images":
-            return Path(*parts[:i], "labels", *parts[i + 1 :])
-    return path
+def _label(path: Path) -> Path:
+    """Return the label file of a path but for its ending, be it .txt or .TXT."""
+    usual = path.with_suffix(".txt")
+    upper = path.with_suffix(".TXT")
+    return upper if not usual.is_file() and upper.is_file() else usual
 
 
 def _text(label: Path, problems: list[Problem]) -> str | None:
-    if not label.is_file():
-        return ""
     try:
-        return label.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        text = f"is not readable text ({type(error).__name__}); the picture is left out"
+        return read_text(label)
+    except AnnotationError as error:
+        text = f"{str(error).removeprefix(f'{label}: ')}; the picture is left out"
         problems.append(Problem("broken annotation", str(label), text))
         return None
 
 
-def _add(table: Table, words: list[str], size: tuple[int, int], classes: Vocabulary) -> bool:
-    """Add one line to the table; return whether it is one."""
-    try:
-        number = int(float(words[0]))
-        values = [float(word) for word in words[1:]]
-    except (ValueError, OverflowError):
-        return False
-    height, width = size
+def _add(table: Table, owner: int, number: int, line: Line, classes: Vocabulary, problems: list[Problem]) -> None:
+    """Add one line to the table, in pixels."""
+    height, width = table.sizes[owner]
+    x1, y1, x2, y2 = line.box
     outline = None
-    if len(values) == 4:
-        x, y, w, h = values
-        box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-    elif len(values) >= 6 and len(values) % 2 == 0:
-        xs, ys = [x * width for x in values[::2]], [y * height for y in values[1::2]]
-        box = (min(xs), min(ys), max(xs), max(ys))
-        outline = [[v for point in zip(xs, ys, strict=True) for v in point]]
-    else:
-        return False
-    label = classes.ids.index(number) if number in classes.ids else -1
-    table.owners.append(len(table.paths) - 1)
-    table.boxes.append(box)
+    if line.ring is not None:
+        outline = [[v * (height if k % 2 else width) for k, v in enumerate(line.ring)]]
+        finite = np.isfinite(outline[0]).all()
+        if finite and not drawable(outline, (height, width)):
+            text = f"the outline in line {number} reaches too far beyond its picture; only its box is kept"
+            where, picture = table.where[owner], str(table.paths[owner])
+            problems.append(Problem("broken outline", where, text, "warning", picture=picture))
+            outline = None
+    label = classes.ids.index(line.number) if line.number in classes.ids else -1
+    table.owners.append(owner)
+    table.boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
     table.labels.append(label)
-    table.classes.append(classes[label] if label >= 0 else f"id {number}")
+    table.classes.append(classes[label] if label >= 0 else f"id {line.number}")
     assert table.outlines is not None
     table.outlines.append(outline)
-    return True
 
 
-def write_yolo(dataset: Dataset, root: str | Path) -> None:
-    """Write one split in YOLO form, pictures copied to `images/SPLIT`.
-
-    Classes are numbered 0, 1, 2, ... as trainers of this form want it. Outlines are written if every object of the
-    split is one ring. Crowds have no place in this form and are left out, as are tags, keypoints and captions.
-
-    Args:
-        dataset: its split gives the names; it must be train, val or test, or empty for train.
-        root: the folder; other splits may stand there already.
-    """
-    root = Path(root)
-    split = next((name for name in _SPLITS if dataset.split.startswith(name)), None) or dataset.split or "train"
-    rings = [ring for e in dataset for ring in (e.outlines if e.outlines is not None else [None] * len(e.annotation))]
-    as_outlines = all(isinstance(ring, list) and len(ring) == 1 for ring in rings)
-    names = copy_pictures(dataset, root / "images" / split, distinct_stems=True)
-    for example, name in zip(dataset, names, strict=True):
-        put_text(root / "labels" / split / f"{Path(name).stem}.txt", _lines(example, as_outlines))
-    file = root / CONFIG
-    config = _load(file) if file.is_file() else {"path": "."}
-    config |= {split: f"images/{split}", "names": dict(enumerate(dataset.object_classes or ()))}
-    put_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-
-
-def _lines(example: Example, as_outlines: bool) -> str:
-    scene = example.annotation
-    if scene.boxes is None or scene.labels is None:
-        return ""
-    height, width = scene.size
-    crowd = [False] * len(scene) if scene.crowd is None else scene.crowd.tolist()
-    lines = []
-    for i, (label, (x1, y1, x2, y2)) in enumerate(zip(scene.labels.tolist(), scene.boxes.tolist(), strict=True)):
-        if crowd[i]:
-            continue
-        numbers = [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]
-        if as_outlines and example.outlines is not None:
-            numbers = [v / (height if k % 2 else width) for k, v in enumerate(example.outlines[i][0])]
-        lines.append(" ".join([str(label), *(f"{number:.10g}" for number in numbers)]) + "\n")
-    return "".join(lines)
+def _in_pixels(points: list[tuple[float, ...]], table: Table, count: int) -> np.ndarray:
+    """Return (M, K, 3) float32 key points; what is no finite number is not visible."""
+    placed = np.asarray(points, dtype=np.float64).reshape(-1, count, 3)
+    sizes = np.asarray(table.sizes, dtype=np.float64).reshape(-1, 2)[np.asarray(table.owners, dtype=np.int64)]
+    placed[..., :2] *= sizes[:, None, ::-1]
+    placed[~np.isfinite(placed).all(-1) | (np.abs(placed) > 1e6).any(-1)] = 0
+    return placed.astype(np.float32)

@@ -16,6 +16,7 @@ from allsight.data.pictures.reading import read_picture
 from allsight.scene import Scene, Vocabulary
 
 Severity = Literal["dropped", "warning", "fatal"]
+MISSING_SPLIT = "missing split"  # the kind of problem of a split that is named but not there
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class Dataset:
 
         Objects whose class the vocabulary does not know are dropped, one problem a class.
         """
-        if self.object_classes is None or self.object_classes.names == classes.names:
+        if self.object_classes is None or self.object_classes == classes:
             return self
         lookup = torch.tensor([classes.index(n) if n in classes else -1 for n in self.object_classes] or [-1])
         examples = tuple(_relabel(example, lookup, classes) for example in self.examples)
@@ -202,6 +203,24 @@ class Dataset:
             for name in unknown
         )
         return replace(self, examples=examples, object_classes=classes, problems=self.problems + problems)
+
+    def with_tag_classes(self, classes: Vocabulary) -> "Dataset":
+        """Return the data set with its tags numbered by another vocabulary, which has all its classes.
+
+        Raises:
+            AnnotationError: it lacks one of them.
+        """
+        if self.tag_classes is None or self.tag_classes == classes:
+            return self
+        places = torch.tensor([classes.index(name) for name in self.tag_classes], dtype=torch.int64)
+
+        def renumbered(example: Example) -> Example:
+            tags = example.annotation.tags
+            if tags is not None:
+                tags = torch.zeros(len(classes)).index_copy_(0, places, tags.float())
+            return replace(example, annotation=example.annotation.with_(tags=tags, tag_classes=classes))
+
+        return replace(self, examples=tuple(map(renumbered, self.examples)), tag_classes=classes)
 
 
 def _relabel(example: Example, lookup: Tensor, classes: Vocabulary) -> Example:

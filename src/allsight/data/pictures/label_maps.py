@@ -13,10 +13,11 @@ from allsight.data.pictures.outlines import draw_outlines
 from allsight.data.pictures.reading import opened
 from allsight.errors import AnnotationError
 from allsight.scene import Scene, Vocabulary
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 UNNAMED = frozenset(("unlabeled", "unlabelled", "void", "ignore", "ignored"))  # classes that mean: not annotated
 MOST_CLASSES = IGNORE  # labels 0 to 254
+MOST_ID = 2**16 - 1  # of a class in a file; a table as long as the greatest id is made of them
 _UNKNOWN = -1
 _ID_MODES = ("L", "1", "I", "I;16", "I;16B", "I;16L")
 
@@ -134,10 +135,10 @@ class RegionsOfObjects:
         if self.scene.crowd is not None:
             labels = labels.where(~self.scene.crowd, IGNORE)
         order = masks.area().argsort(descending=True, stable=True)
-        for one, label in zip(order.split(1), labels[order].tolist(), strict=True):
-            left, top, right, bottom = masks.windows[one][0].tolist()
+        for one, label in zip(order.tolist(), labels[order].tolist(), strict=True):
+            left, top, right, bottom = masks.windows[one].tolist()
             window = regions[top:bottom, left:right]
-            window[masks[one].bits.reshape(window.shape)] = label
+            window[masks[torch.tensor([one])].bits.reshape(window.shape)] = label
         return {"regions": regions}
 
 

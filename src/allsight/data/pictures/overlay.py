@@ -12,7 +12,7 @@ from allsight.data.pictures.dataset import Dataset, Example
 from allsight.data.pictures.label_maps import DenseMap
 from allsight.errors import AnnotationError
 from allsight.scene import INSTANCE_FIELDS, Scene, Vocabulary
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 # What is annotated together, and so taken from one data set: the vocabulary belongs to its numbers.
 _OBJECTS = (*INSTANCE_FIELDS, "object_classes", "keypoint_classes")

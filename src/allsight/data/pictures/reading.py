@@ -7,6 +7,7 @@ import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,18 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from allsight.data.pictures.listing import is_residue
 from allsight.errors import PictureError, reason
 from allsight.scene import Frame
 
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2")
+HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))  # of telephones; read with the extra `heif`, or said
+PICTURE_SUFFIXES = HEIF_SUFFIXES | frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2", ".avif")
 )
 PIXEL_LIMIT = 120_000_000
 # Only what decodes inside Pillow: its EPS reader, for one, would hand a stranger's program to Ghostscript.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 FILL = (124, 116, 104)  # the mean colour of ImageNet: close to 0 after every trunk's normalisation
 
 _ORIENTATION = 0x0112
@@ -41,6 +45,20 @@ _TURNS = {
 # A filter of the whole process, because warnings.catch_warnings is not safe among decoding threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+def _with_heif() -> bool:
+    """Teach Pillow HEIC if pi-heif is there; whether it is."""
+    try:
+        import pi_heif
+
+        pi_heif.register_heif_opener()
+    except Exception:  # not there, or broken: then a HEIC picture says what to install
+        return False
+    return True
+
+
+HEIF = _with_heif()
 
 
 def read_picture(source: str | Path | bytes, *, longest: int | None = None) -> Tensor:
@@ -67,8 +85,10 @@ def read_picture(source: str | Path | bytes, *, longest: int | None = None) -> T
             image.draft(None, (longest, 1) if image.width >= image.height else (1, longest))
         turn = _TURNS.get(_orientation(image))
         image.load()
-        rgb = _to_rgb(image)
-        array = np.array(rgb.transpose(turn) if turn is not None else rgb)
+        shown = _shown(image)
+        array = np.array(shown.transpose(turn) if turn is not None else shown)
+    if array.ndim == 2:  # grey: three times the same, without a coloured copy in between
+        return torch.from_numpy(array).expand(3, -1, -1).contiguous()
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 
 
@@ -97,7 +117,7 @@ def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
     if not isinstance(source, bytes) and _never_ends(source):
         raise PictureError(f"{name}: is a pipe or a device; save its picture as a file")
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_known_formats()) as image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise Image.DecompressionBombError
             yield image
@@ -125,16 +145,32 @@ def opened(source: str | Path | bytes) -> Iterator[Image.Image]:
         ) from None
 
 
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """Return those of our formats that this Pillow has: AVIF came with 11.3, HEIF comes with pi-heif."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
 def _never_ends(source: str | Path) -> bool:
     """Whether reading may wait for ever: a named pipe, a socket, a device."""
     return os.path.exists(source) and not (os.path.isfile(source) or os.path.isdir(source))
 
 
 def _what_instead(source: str | Path | bytes) -> str:
-    empty = len(source) == 0 if isinstance(source, bytes) else os.path.getsize(source) == 0
-    if empty:
+    head = source[:16] if isinstance(source, bytes) else _head(source)
+    if not head:
         return "is empty (zero bytes); copy it again or leave it out"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and not HEIF:
+        return 'is HEIC, which is not read without an extra; run: pip install "allsight[heif]", or convert it to JPEG'
+    if head[4:12] in (b"ftypavif", b"ftypavis") and "AVIF" not in _known_formats():
+        return "is AVIF, which this Pillow does not read; run: pip install --upgrade pillow, or convert it to JPEG"
     return "is not a picture that can be read; convert it to JPEG or PNG or leave it out"
+
+
+def _head(path: str | Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(16)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -149,16 +185,14 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _TURNS else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _shown(image: Image.Image) -> Image.Image:
+    """Return a picture in RGB, or in grey of 8 bits where it has more."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.float32) / 257
-        return _grey(values)
+        return _stretched(image, 0.0, 65535.0)
     if image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image).astype(np.float64))
-        spread = float(values.max() - values.min())
-        return _grey((values - values.min()) * (255 / spread if spread > 0 else 0))
+        return _stretched(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -166,8 +200,27 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _grey(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+def _stretched(
+    image: Image.Image, low: float | None = None, high: float | None = None, *, rows: int = 256
+) -> Image.Image:
+    """Return numbers from `low` (black; the least by default) to `high` (white; the greatest) as grey.
+
+    Some rows at a time: doubles of a whole picture would take eight times its memory.
+    """
+    tops = range(0, image.height, rows)
+
+    def some(top: int) -> np.ndarray:
+        part = image.crop((0, top, image.width, min(top + rows, image.height)))
+        return np.nan_to_num(np.asarray(part).astype(np.float64))
+
+    low = min(float(some(top).min()) for top in tops) if low is None else low
+    high = max(float(some(top).max()) for top in tops) if high is None else high
+    spread = high / 2 - low / 2  # half of it: the whole of two huge numbers is infinite
+    scale = 127.5 / spread if spread > 0 else 0.0
+    grey = np.empty((image.height, image.width), dtype=np.uint8)
+    for top in tops:
+        grey[top : top + rows] = ((some(top) / 2 - low / 2) * (2 * scale)).round().clip(0, 255).astype(np.uint8)
+    return Image.fromarray(grey)
 
 
 def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
@@ -205,8 +258,8 @@ def _pictures_below(folder: str | Path) -> list[Path]:
         found.append(Path(error.filename))
 
     for parent, folders, files in os.walk(folder, onerror=closed):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        pictures = (n for n in files if os.path.splitext(n)[1].lower() in PICTURE_SUFFIXES and not n.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_residue(name))
+        pictures = (n for n in files if os.path.splitext(n)[1].lower() in PICTURE_SUFFIXES and not is_residue(n))
         found += [Path(parent, name) for name in sorted(pictures)]
     return found
 

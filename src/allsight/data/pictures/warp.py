@@ -1,14 +1,13 @@
 """A picture and its scene through one affine map, resampled once."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from allsight.data.pictures.reading import FILL, resize
 from allsight.scene import Scene
-from allsight.scene.geometry import mirrored_keypoints, scaling
+from allsight.scene.geometry import scaling
+from allsight.scene.moves import mirrored
 
 _EXACT = 1e-6
 
@@ -86,7 +85,4 @@ def move_scene(scene: Scene, matrix: Tensor, size: tuple[int, int], min_visible:
         min_visible: objects of which this share of the box or less stays in the picture are dropped.
     """
     moved = scene.affine(matrix, size, min_visible=min_visible)
-    mirrored = float(torch.det(matrix[:2, :2])) < 0
-    if mirrored and moved.keypoints is not None and scene.keypoint_classes is not None:
-        moved = replace(moved, keypoints=moved.keypoints[:, mirrored_keypoints(scene.keypoint_classes)])
-    return moved
+    return mirrored(moved) if float(torch.det(matrix[:2, :2])) < 0 else moved

@@ -14,7 +14,7 @@ from allsight.layers.spatial_transformer import (
     Transformed,
     transformation,
 )
-from allsight.models.system import System
+from allsight.models.system import Answering
 from allsight.scene import Frame, Scene, Vocabulary
 
 
@@ -25,7 +25,7 @@ class DigitOutputs(NamedTuple):
     logits: Tensor
 
 
-class DigitNet(System):
+class DigitNet(Answering[Frame, Scene]):
     """Transformers look at the picture side by side, a classifier sees what all of them saw.
 
     Pictures are divided by 255 and no mean is taken off: the background, and with it what a transformer reads outside a
@@ -65,10 +65,10 @@ class DigitNet(System):
         truth = torch.stack([scene.tags for scene in batch.scenes if scene.tags is not None]).to(logits)
         return {"tags": F.cross_entropy(logits, truth)}
 
-    def decode(self, outputs: DigitOutputs, frames: Sequence[Frame]) -> list[Scene]:
+    def decode(self, outputs: DigitOutputs, places: Sequence[Frame]) -> list[Scene]:
         """Return a Scene with tags a picture."""
         rows = outputs.logits.float().softmax(dim=1).cpu()
-        return [Scene(f.original, tags=row, tag_classes=self.classes) for f, row in zip(frames, rows, strict=True)]
+        return [Scene(f.original, tags=row, tag_classes=self.classes) for f, row in zip(places, rows, strict=True)]
 
 
 def digit_net(

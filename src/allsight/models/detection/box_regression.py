@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from allsight.data.pictures.loading import Batch
 from allsight.machine.processes import mean_over_ranks
 from allsight.models.detection.anchors import Anchors
-from allsight.models.system import System
+from allsight.models.system import Answering
 from allsight.ops.boxes import decode
 from allsight.scene import Frame, Scene, Vocabulary
 
@@ -25,7 +25,7 @@ class BoxOutputs(NamedTuple):
     logits: Tensor
 
 
-class OneBox(System):
+class OneBox(Answering[Frame, Scene]):
     """Says where the object is, of whatever class, by the likeliest of its answers.
 
     Where there are several objects each of them is right, and counts 1 / n in the loss: nothing says which one is
@@ -72,14 +72,14 @@ class OneBox(System):
         """Return (M,) int64, the candidate whose corners lie nearest to those of each box (M, 4)."""
         return torch.cdist(truth, self.candidates).argmin(1)
 
-    def decode(self, outputs: BoxOutputs, frames: Sequence[Frame]) -> list[Scene]:
+    def decode(self, outputs: BoxOutputs, places: Sequence[Frame]) -> list[Scene]:
         """Return one object a picture in original pixels, its score the probability of the answer."""
         scores, best = outputs.logits.float().softmax(1).max(1)
         boxes = outputs.boxes.float()[torch.arange(len(best), device=best.device), best]
         label = torch.zeros(1, dtype=torch.int64)
         return [
             frame.to_original(Scene(frame.padded, box[None], label, score[None], object_classes=OBJECT))
-            for frame, box, score in zip(frames, boxes.cpu(), scores.cpu(), strict=True)
+            for frame, box, score in zip(places, boxes.cpu(), scores.cpu(), strict=True)
         ]
 
 

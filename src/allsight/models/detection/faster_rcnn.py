@@ -1,13 +1,14 @@
 """Faster R-CNN: proposals, then regions (Ren et al. 2015, "Faster R-CNN: towards real-time object detection")."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from allsight.backbones.pictures.freezing import freeze_batch_norm
-from allsight.backbones.pictures.trunk import Stage, Trunk
+from allsight.backbones.pictures.trunk import StagePart, Trunk
 from allsight.layers.conv import DepthwiseSeparable, conv
 from allsight.layers.fpn import FeaturePyramid
 from allsight.models.detection.anchors import Anchors
@@ -130,11 +131,10 @@ def faster_rcnn_c4(*, trunk: Trunk, classes: Vocabulary, channels: int = 512) ->
     """
     freeze_batch_norm(trunk)
     source = [stage.name for stage in trunk.plan if stage.stride == 16 and not stage.side][-1]
-    tail = _behind(trunk, source)
-    finest = [stage.stride for stage in tail if stage.stride is not None]
-    body = nn.Sequential(*(trunk.get_submodule(name) for stage in tail for name in stage.modules))
-    seen = tail[-1].channels
-    trunk.cut(source)
+    tail = _without_pooling(trunk.cut("pooled").divide(source))
+    finest = [part.stage.stride for part in tail if part.stage.stride is not None]
+    body = nn.Sequential(*(module for part in tail for module in part.modules))
+    seen = tail[-1].stage.channels
     anchors = Anchors((16,), size=8.0, scales=(1.0, 2.0, 4.0))
     head = FasterRCNNHead(
         inputs=(source,),
@@ -146,13 +146,29 @@ def faster_rcnn_c4(*, trunk: Trunk, classes: Vocabulary, channels: int = 512) ->
     return Vision(trunk=trunk, heads={"objects": head})
 
 
-def _behind(trunk: Trunk, source: str) -> list[Stage]:
-    """Return the stages from behind `source` to `pooled`, but for max pooling, which that of regions replaces."""
-    main = [stage for stage in trunk.plan if not stage.side]
-    names = [stage.name for stage in main]
-    tail = main[names.index(source) + 1 : names.index("pooled") + 1]
-    stages = trunk.stages()
-    return [s for s in tail if not all(isinstance(part, nn.MaxPool2d) for part in stages[s.name])]
+def _without_pooling(tail: Sequence[StagePart]) -> list[StagePart]:
+    """Return the main path of what lies behind a map, but for max pooling, which that of regions replaces."""
+    main = [part for part in tail if not part.stage.side]
+    return [part for part in main if not all(isinstance(module, nn.MaxPool2d) for module in part.modules)]
+
+
+class FasterRCNNParts(NamedTuple):
+    """What stands on the trunk of a form with a feature pyramid, for systems that put it together with more.
+
+    Attributes:
+        neck: the pyramid.
+        proposals, regions: both stages.
+        pooling: makes a pooling of regions on the same levels, with another `output`.
+    """
+
+    neck: FeaturePyramid
+    proposals: ProposalNet
+    regions: RegionNet
+    pooling: Callable[..., RegionPooling]
+
+
+FPN_PROPOSALS = (1000, 2000)  # looked at, and drawn from in training (Lin et al. 2017, section 4.2)
+NARROW_PROPOSALS = (100, 500)
 
 
 def faster_rcnn_fpn(
@@ -168,19 +184,22 @@ def faster_rcnn_fpn(
         torchvision: use its conventions for anchors and regions, which its published weights were trained with (see
             `allsight.models.detection.torchvision_keys`); not half a cell off, as they are now understood.
     """
+    parts = fpn_parts(trunk, classes, channels=channels, hidden=hidden, torchvision=torchvision)
+    return _on_pyramid(trunk, classes, parts, *FPN_PROPOSALS)
+
+
+def fpn_parts(
+    trunk: Trunk, classes: Vocabulary, *, channels: int, hidden: int, torchvision: bool, candidates: int = 1000
+) -> FasterRCNNParts:
+    """Return the parts of `faster_rcnn_fpn`; `candidates` of a level are left to suppression."""
     maps = ("c2", "c3", "c4", "c5")
     neck = FeaturePyramid({name: trunk.channels[name] for name in maps}, channels, extra=1, extra_from="pool")
     strides = [trunk.strides["c2"] * 2**level for level in range(len(neck.outputs))]
     anchors = (TorchvisionAnchors if torchvision else Anchors)(strides, size=8.0, scales=(1.0,))
     body = nn.Sequential(nn.Flatten(), *_linear(channels * 49, hidden), *_linear(hidden, hidden))
-    head = FasterRCNNHead(
-        inputs=neck.outputs,
-        proposals=_proposals(conv(channels, channels), channels, anchors),
-        regions=_regions(RegionPooling(strides[:4], aligned=not torchvision), body, hidden, classes, samples=512),
-        classes=classes,
-        proposed=1000,
-    )
-    return Vision(trunk=trunk.cut("c5"), neck=neck, heads={"objects": head})
+    pooling = partial(RegionPooling, strides[:4], aligned=not torchvision)
+    proposals = _proposals(conv(channels, channels), channels, anchors, candidates=candidates)
+    return FasterRCNNParts(neck, proposals, _regions(pooling(), body, hidden, classes, samples=512), pooling)
 
 
 def faster_rcnn_narrow(
@@ -202,6 +221,23 @@ def faster_rcnn_narrow(
         anchor_size: side of the square anchor of scale 1, in strides; see `retinanet_narrow`.
         finest: map that the pyramid begins with; c2 shows objects of a few pixels and their outlines better.
     """
+    parts = narrow_parts(
+        trunk, classes, channels=channels, hidden=hidden, anchor_size=anchor_size, finest=finest, candidates=500
+    )
+    return _on_pyramid(trunk, classes, parts, *NARROW_PROPOSALS)
+
+
+def narrow_parts(
+    trunk: Trunk,
+    classes: Vocabulary,
+    *,
+    channels: int,
+    hidden: int,
+    anchor_size: float,
+    finest: Literal["c2", "c3"],
+    candidates: int,
+) -> FasterRCNNParts:
+    """Return the parts of `faster_rcnn_narrow`; `candidates` of a level are left to suppression."""
     maps = ("c2", "c3", "c4", "c5") if finest == "c2" else ("c3", "c4", "c5")
     neck = FeaturePyramid(
         {name: trunk.channels[name] for name in maps}, channels, extra=1, extra_from="pool", block=DepthwiseSeparable
@@ -216,16 +252,23 @@ def faster_rcnn_narrow(
         *_linear(hidden, hidden),
     )
     # Pictures of 384 pixels show objects at half the size of those of 800, for which 224 was chosen.
-    pooling = RegionPooling(strides[: len(maps)], canonical_side=112.0)
+    pooling = partial(RegionPooling, strides[: len(maps)], canonical_side=112.0)
+    proposals = _proposals(DepthwiseSeparable(channels, channels), channels, anchors, candidates=candidates)
+    return FasterRCNNParts(neck, proposals, _regions(pooling(), body, hidden, classes, samples=64), pooling)
+
+
+def _on_pyramid(
+    trunk: Trunk, classes: Vocabulary, parts: FasterRCNNParts, proposed: int, proposed_in_training: int
+) -> Vision:
     head = FasterRCNNHead(
-        inputs=neck.outputs,
-        proposals=_proposals(DepthwiseSeparable(channels, channels), channels, anchors, candidates=500),
-        regions=_regions(pooling, body, hidden, classes, samples=64),
+        inputs=parts.neck.outputs,
+        proposals=parts.proposals,
+        regions=parts.regions,
         classes=classes,
-        proposed=100,
-        proposed_in_training=500,
+        proposed=proposed,
+        proposed_in_training=proposed_in_training,
     )
-    return Vision(trunk=trunk.cut("c5"), neck=neck, heads={"objects": head})
+    return Vision(trunk=trunk.cut("c5"), neck=parts.neck, heads={"objects": head})
 
 
 def _linear(channels: int, out: int) -> tuple[nn.Module, nn.Module]:

@@ -13,7 +13,7 @@ from allsight.machine.processes import mean_over_ranks
 from allsight.models.detection.best import Selection, best_objects
 from allsight.models.detection.matcher import BACKGROUND, Matcher, Targets
 from allsight.models.detection.sampling import sample
-from allsight.models.system import System
+from allsight.models.system import Answering
 from allsight.ops.boxes import pairwise_iou
 from allsight.scene import Frame, Scene, Vocabulary
 
@@ -28,7 +28,7 @@ class WindowOutputs(NamedTuple):
     windows: Tensor
 
 
-class WindowDetector(System):
+class WindowDetector(Answering[Frame, Scene]):
     """A classifier slides over the picture in several sizes; overlapping answers are suppressed.
 
     For every size of window the whole picture is scaled so that a window covers `cells` x `cells` cells of the trunk's
@@ -133,11 +133,11 @@ class WindowDetector(System):
             wrong.append((overlap >= self.matcher.positive).any(1))
         return Targets(windows, objects, self.matcher).labels, torch.stack(wrong)
 
-    def decode(self, outputs: WindowOutputs, frames: Sequence[Frame]) -> list[Scene]:
+    def decode(self, outputs: WindowOutputs, places: Sequence[Frame]) -> list[Scene]:
         """Return the objects of every picture, best first, in original pixels."""
         each = outputs.logits.float().softmax(-1)[..., : len(self.classes)]
         scores, window, labels = self.selection.best_pairs(each)
-        return best_objects((outputs.windows[window], labels, scores), frames, self.classes, self.selection)
+        return best_objects((outputs.windows[window], labels, scores), places, self.classes, self.selection)
 
 
 def windows(

@@ -1,7 +1,6 @@
 """Mask R-CNN: Faster R-CNN, and a mask for every object that it finds (He et al. 2017, "Mask R-CNN")."""
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -10,11 +9,16 @@ from torch import Tensor, nn
 
 from allsight.backbones.pictures.trunk import Trunk
 from allsight.layers.conv import DepthwiseSeparable, conv
+from allsight.layers.fpn import FeaturePyramid
+from allsight.models.detection.best import USUAL
 from allsight.models.detection.faster_rcnn import (
+    FPN_PROPOSALS,
+    NARROW_PROPOSALS,
     FasterRCNNHead,
     FasterRCNNOutputs,
-    faster_rcnn_fpn,
-    faster_rcnn_narrow,
+    FasterRCNNParts,
+    fpn_parts,
+    narrow_parts,
 )
 from allsight.models.instances.masks import MaskNet
 from allsight.models.instances.outlining import Outlined, outline, outlined_scenes
@@ -77,6 +81,13 @@ class MaskRCNNHead(FasterRCNNHead):
         self.least = torch.tensor([least(name) for name in self.classes])
 
 
+class MaskRCNNParts(NamedTuple):
+    """What stands on the trunk: the pyramid, and the head that reads it."""
+
+    neck: FeaturePyramid
+    head: MaskRCNNHead
+
+
 def mask_rcnn_fpn(
     *,
     trunk: Trunk,
@@ -93,9 +104,18 @@ def mask_rcnn_fpn(
         trunk, classes, channels, hidden, torchvision: see `faster_rcnn_fpn`.
         proposed: proposals of a picture that are looked at. most: objects of a picture.
     """
-    system = faster_rcnn_fpn(trunk=trunk, classes=classes, channels=channels, hidden=hidden, torchvision=torchvision)
+    boxes = fpn_parts(
+        trunk,
+        classes,
+        channels=channels,
+        hidden=hidden,
+        torchvision=torchvision,
+        candidates=max(1000, _spare(proposed)),
+    )
     body = nn.Sequential(*(part for _ in range(4) for part in (conv(channels, channels), nn.ReLU())), *_twice(channels))
-    return _with_masks(system, body, channels, samples=128, proposed=proposed, most=most)
+    masks = _mask_branch(boxes, body, channels, classes, samples=128)
+    head = _head(boxes, masks, classes, proposed=proposed, proposed_in_training=FPN_PROPOSALS[1], most=most)
+    return Vision(trunk=trunk.cut("c5"), neck=boxes.neck, heads={"objects": head})
 
 
 def mask_rcnn_narrow(
@@ -115,13 +135,44 @@ def mask_rcnn_narrow(
         trunk, classes, channels, hidden, anchor_size, finest: see `faster_rcnn_narrow`.
         proposed: proposals of a picture that are looked at. most: objects of a picture.
     """
-    system = faster_rcnn_narrow(
-        trunk=trunk, classes=classes, channels=channels, hidden=hidden, anchor_size=anchor_size, finest=finest
+    neck, head = mask_rcnn_narrow_parts(
+        trunk,
+        classes,
+        channels=channels,
+        hidden=hidden,
+        anchor_size=anchor_size,
+        finest=finest,
+        proposed=proposed,
+        most=most,
+    )
+    return Vision(trunk=trunk.cut("c5"), neck=neck, heads={"objects": head})
+
+
+def mask_rcnn_narrow_parts(
+    trunk: Trunk,
+    classes: Vocabulary,
+    *,
+    channels: int = 64,
+    hidden: int = 128,
+    anchor_size: float = 3.0,
+    finest: Literal["c2", "c3"] = "c3",
+    proposed: int = 100,
+    most: int = 100,
+) -> MaskRCNNParts:
+    """Return the parts of `mask_rcnn_narrow`, for systems that put them beside other heads."""
+    boxes = narrow_parts(
+        trunk,
+        classes,
+        channels=channels,
+        hidden=hidden,
+        anchor_size=anchor_size,
+        finest=finest,
+        candidates=max(500, _spare(proposed)),
     )
     blocks = (part for _ in range(2) for part in (DepthwiseSeparable(channels, channels), nn.ReLU()))
-    return _with_masks(
-        system, nn.Sequential(*blocks, *_twice(channels)), channels, samples=16, proposed=proposed, most=most
-    )
+    masks = _mask_branch(boxes, nn.Sequential(*blocks, *_twice(channels)), channels, classes, samples=16)
+    head = _head(boxes, masks, classes, proposed=proposed, proposed_in_training=NARROW_PROPOSALS[1], most=most)
+    return MaskRCNNParts(boxes.neck, head)
 
 
 def _twice(channels: int) -> tuple[nn.Module, nn.Module]:
@@ -129,29 +180,41 @@ def _twice(channels: int) -> tuple[nn.Module, nn.Module]:
     return nn.ConvTranspose2d(channels, channels, 2, stride=2), nn.ReLU()
 
 
-def _with_masks(system: Vision, body: nn.Module, channels: int, *, samples: int, proposed: int, most: int) -> Vision:
-    """Return Faster R-CNN with a mask branch; layers start as He et al. 2015 (no. 2) have it."""
-    head = system.heads["objects"]
-    assert isinstance(head, FasterRCNNHead)
-    # Suppression needs more to choose from than it shall leave.
-    head.proposals.candidates = max(head.proposals.candidates, 2 * proposed)
-    selection = replace(head.selection, most=most, candidates=max(head.selection.candidates, 2 * most))
-    pooling = copy(head.regions.pooling)
-    pooling.output = 14
-    masks = MaskNet(pooling=pooling, body=body, last=nn.Conv2d(channels, len(head.classes) + 1, 1), samples=samples)
+def _spare(proposed: int) -> int:
+    """Return how many candidates suppression needs: more to choose from than it shall leave."""
+    return 2 * proposed
+
+
+def _mask_branch(
+    boxes: FasterRCNNParts, body: nn.Module, channels: int, classes: Vocabulary, *, samples: int
+) -> MaskNet:
+    """Return a mask branch on the levels of the boxes; layers start as He et al. 2015 (no. 2) have it."""
+    last = nn.Conv2d(channels, len(classes) + 1, 1)
+    masks = MaskNet(pooling=boxes.pooling(output=14), body=body, last=last, samples=samples)
     for layer in masks.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-    outlining = MaskRCNNHead(
-        inputs=head.inputs,
-        proposals=head.proposals,
-        regions=head.regions,
-        classes=head.classes,
+    return masks
+
+
+def _head(
+    boxes: FasterRCNNParts,
+    masks: MaskNet,
+    classes: Vocabulary,
+    *,
+    proposed: int,
+    proposed_in_training: int,
+    most: int,
+) -> MaskRCNNHead:
+    return MaskRCNNHead(
+        inputs=boxes.neck.outputs,
+        proposals=boxes.proposals,
+        regions=boxes.regions,
+        classes=classes,
         proposed=proposed,
-        proposed_in_training=head.proposed_in_training,
-        selection=selection,
+        proposed_in_training=proposed_in_training,
+        selection=replace(USUAL, most=most, candidates=max(USUAL.candidates, _spare(most))),
         masks=masks,
     )
-    return Vision(trunk=system.trunk, neck=system.neck, heads={"objects": outlining})

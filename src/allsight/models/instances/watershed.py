@@ -16,7 +16,7 @@ from allsight.models.segmentation.unet import LEVELS, NARROW, UNetDecoder, insta
 from allsight.models.vision import Features, Head, Vision
 from allsight.ops.watershed import mean_inside, separate
 from allsight.scene import Frame, Scene, Vocabulary
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 BACKGROUND, INSIDE, BORDER = range(3)
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from allsight.models.segmentation.region_head import RegionHead, RegionOutputs, best_at_pixels
+from allsight.models.segmentation.region_head import RegionHead, RegionOutputs
+from allsight.ops.pixels import best_at_pixels
 from allsight.scene import Frame, Scene
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 
 class ScoredRegionHead(RegionHead):

@@ -13,7 +13,7 @@ from allsight.models.segmentation.region_head import Decoder, RegionHead, Region
 from allsight.models.segmentation.sizes import check_sizes
 from allsight.models.vision import Features, Vision
 from allsight.scene import Frame, Masks, Scene, Vocabulary
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 LEVELS = ("c1", "c2", "c3", "c4", "c5")
 NARROW = (16, 32, 64, 128)  # channels of the narrow expanding path, finest first

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from allsight.losses.surfaces import cosine_distance, scale_invariant
-from allsight.models.segmentation.region_head import Decoder, at_pixels
+from allsight.models.segmentation.region_head import Decoder
 from allsight.models.vision import Features, Head
+from allsight.ops.pixels import at_pixels
 from allsight.scene import Frame, Scene
 
 

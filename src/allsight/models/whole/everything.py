@@ -9,13 +9,13 @@ from torch import nn
 from allsight.backbones.pictures.trunk import Trunk
 from allsight.layers.conv import DepthwiseSeparable
 from allsight.models.classification.tags import TagHead
-from allsight.models.instances.mask_rcnn import mask_rcnn_narrow
+from allsight.models.instances.mask_rcnn import mask_rcnn_narrow_parts
 from allsight.models.segmentation.fpn import PyramidDecoder
 from allsight.models.segmentation.region_head import RegionHead
 from allsight.models.surfaces.heads import DepthHead, NormalHead
-from allsight.models.vision import Head, Vision, VisionOutputs
+from allsight.models.vision import Head, Vision
 from allsight.models.whole.panoptic import LEAST_SCORE, merged
-from allsight.scene import Frame, Scene, Vocabulary
+from allsight.scene import Scene, Vocabulary
 
 HeadName = Literal["tags", "objects", "regions", "depth", "normals"]
 HEADS: tuple[HeadName, ...] = get_args(HeadName)
@@ -23,11 +23,11 @@ LEVELS = ("p2", "p3", "p4", "p5")
 
 
 class Everything(Vision):
-    """`Vision` whose heads' answers are also merged into one panoptic map, where it has objects and regions.
+    """`Vision` whose finished answers also have one panoptic map, where it has objects and regions.
 
     Args:
         groups: class of objects -> class of regions, where these are coarser; what it does not name keeps its name.
-        least_score: of an object in the panoptic map.
+        least_score: of an object in the panoptic map of all that is said.
         parts: of `Vision`.
     """
 
@@ -40,24 +40,16 @@ class Everything(Vision):
         objects = self.heads["objects"].classes if "objects" in self.heads else ()
         self.things = {name: self.groups.get(name, name) for name in objects}  # type: ignore[union-attr]
 
-    def decode(self, outputs: VisionOutputs, frames: Sequence[Frame]) -> list[Scene]:
-        """Return one Scene a picture, what all heads say together, in original pixels."""
-        return [self.merged(scene, self.least_score) for scene in self.parts(outputs, frames)]
-
-    def parts(self, outputs: VisionOutputs, frames: Sequence[Frame]) -> list[Scene]:
-        """Return what `decode` does, but for the panoptic map: whoever leaves out some of it makes one of the rest."""
-        return super().decode(outputs, frames)
-
-    def merged(self, scene: Scene, least_score: float) -> Scene:
+    def finished(self, answer: Scene, *, shown: bool = False) -> Scene:
         """Return the scene with the panoptic map of what it says; as it is, without objects or regions.
 
         Args:
-            scene: what the heads say, or a part of it.
-            least_score: of an object in the map; 0 if all are to be believed.
+            answer: what the heads say, or what is left of it.
+            shown: all objects that are left go into the map; else those of at least `least_score`.
         """
-        if not {"objects", "regions"} <= self.heads.keys() or scene.regions is None:
-            return scene
-        return merged(scene, self.things, least_score=least_score)
+        if not {"objects", "regions"} <= self.heads.keys() or answer.regions is None:
+            return answer
+        return merged(answer, self.things, least_score=0.0 if shown else self.least_score)
 
 
 def sees_all(
@@ -82,8 +74,7 @@ def sees_all(
         heads: which ones.
         channels: width of the pyramid. width: of the decoders for every pixel.
     """
-    outlining = mask_rcnn_narrow(trunk=trunk, classes=object_classes, channels=channels, finest="c2")
-    assert outlining.neck is not None
+    neck, outlining = mask_rcnn_narrow_parts(trunk, object_classes, channels=channels, finest="c2")
     strides = {level: trunk.strides["c2"] * 2**i for i, level in enumerate(LEVELS)}
 
     def decoder(outputs: int) -> PyramidDecoder:
@@ -99,9 +90,7 @@ def sees_all(
                 nn.init.zeros_(layer.bias)
                 return TagHead(source="c5", classifier=layer, classes=tag_classes, multi_label=True)
             case "objects":
-                head = outlining.heads["objects"]
-                assert isinstance(head, Head)
-                return head
+                return outlining
             case "regions":
                 return RegionHead(decoder=decoder(len(region_classes)), classes=region_classes)
             case "depth":
@@ -112,4 +101,4 @@ def sees_all(
                     head.decoder.last.bias.copy_(torch.tensor([0.0, 0.0, -1.0]))  # type: ignore[operator, union-attr]
                 return head
 
-    return Everything(trunk=outlining.trunk, neck=outlining.neck, heads={name: made(name) for name in heads})
+    return Everything(trunk=trunk.cut("c5"), neck=neck, heads={name: made(name) for name in heads})

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from allsight.scene import Scene
-from allsight.scene.geometry import IGNORE
+from allsight.scene.vocabulary import IGNORE
 
 LEAST_SCORE = 0.5
 MOST_HIDDEN = 0.5  # of an instance's mask, by better ones

@@ -1,0 +1,1 @@
+"""Recipes of systems that give every pixel a class."""
