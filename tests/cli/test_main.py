@@ -167,7 +167,8 @@ def test_shells_complete(shell, words, found, call, tmp_path):
     (tmp_path / "photo.jpg").touch()
     done = subprocess.run(
         [shell, *(["--no-config"] if shell == "fish" else []), "-c", SHELLS[shell], script, "allsight", *words],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        start_new_session=True,  # a shell that finds a terminal would make itself its owner
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     if shell == "bash" and found == {"photo.jpg"}:  # left to the shell, by `complete -o default`
@@ -181,6 +182,14 @@ def test_zsh_takes_its_script(call, tmp_path):
     script = tmp_path / "script"
     script.write_text(call("completion", "zsh").out, encoding="utf-8")
     code = f"source {script}; print -r -- ${{_comps[allsight]}}"
-    done = subprocess.run(["zsh", "-f", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["zsh", "-f", "-c", code],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        start_new_session=True,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "_allsight" in done.stdout

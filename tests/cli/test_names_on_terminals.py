@@ -81,11 +81,11 @@ def test_two_at_once(call, detector, tmp_path):
     holder = "import time\nfrom allsight.files import locked\nwith locked('seen'):\n print(flush=True)\n time.sleep(99)"
     with subprocess.Popen([sys.executable, "-c", holder], cwd=tmp_path, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline()
-        result = call("see", "a.png", "--model", detector)
+        result = call("see", "a.png", "--model", detector, "--out", "seen")
         assert result.code == 2
         assert f"seen: process {other.pid} on" in result.one_line()
         other.kill()
-    assert call("see", "a.png", "--model", detector).code == 0
+    assert call("see", "a.png", "--model", detector, "--out", "seen").code == 0
 
 
 @pytest.mark.parametrize("wait", [0.3, 0.8, 1.6, 2.4])

@@ -89,7 +89,7 @@ def test_a_class_that_is_never_shown_is_told(call, picture, tmp_path):
     from tiny_model import tiny_detector
 
     model = tiny_detector()
-    model.thresholds["dog"] = 1.01
+    model.display.thresholds["dog"] = 1.01
     model.save(tmp_path / "shy")
     picture(tmp_path / "a.png")
     for option in ("--class", "--blur"):

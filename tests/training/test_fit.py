@@ -201,7 +201,7 @@ def test_tensorboard_gets_the_figures(tmp_path: Path) -> None:
 
 def test_tensorboard_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    with pytest.raises(TrainingError, match=r"allsight\[track\]"):
+    with pytest.raises(TrainingError, match=r"pip install .*\[track\]"):
         train(tmp_path, tensorboard=True)
 
 

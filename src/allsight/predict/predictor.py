@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from allsight.data.inputs import PictureInputs
 from allsight.errors import ModelError
 from allsight.hub import Model
 from allsight.hub import load as load_model
@@ -56,21 +57,21 @@ class Predictor:
         self.runtime = runtime or open_runtime("torch", model, precision=precision)
 
     def __call__(self, raw: Any) -> Any:
-        """Return the answer to one input, or to each of a list, as far as the model is sure enough to show it.
+        """Return the answer to one input, or to each picture of a list, as far as the model is sure enough to show it.
 
         Args:
             raw: what the model's inputs take. A picture is a path, the bytes of a file, a PIL picture, or uint8 RGB
-                pixels: a tensor (3, H, W) or an array (H, W, 3). A list or tuple of inputs is looked at by several
+                pixels: a tensor (3, H, W) or an array (H, W, 3). A list or tuple of these is looked at by several
                 threads.
 
         Returns:
-            Of a picture system a Scene; of a list a list.
+            Of a picture system a Scene; for a list, a list of Scenes.
 
         Raises:
-            PictureError: it is of pictures, and it or one of the list cannot be read or is none of these;
-                `allsight.predict.stream` goes on with the others instead.
+            PictureError: it is of pictures, and cannot be read or is none of these; `allsight.predict.stream` goes on
+                with the others instead.
         """
-        if isinstance(raw, list | tuple):
+        if isinstance(raw, list | tuple) and isinstance(self.model.inputs, PictureInputs):
             return list(in_order(self, raw))
         answer = self.shown(self.answer(*self.prepare(raw)))
         name = str(raw) if isinstance(raw, str | Path) else None

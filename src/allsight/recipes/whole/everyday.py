@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from allsight.recipes.common.data import Data
     from allsight.recipes.common.job import Job
     from allsight.recipes.common.staged import StagedJob
-    from allsight.scene import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
