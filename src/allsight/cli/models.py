@@ -51,7 +51,7 @@ def _entry(folder: Path) -> dict[str, Any]:
             "scores": card.get("scores", {}),
             "data": card.get("data", ""),
             "licence": card.get("licence", "not stated"),
-            "megabytes": round(size, 2),
+            "megabytes": round(size, 6),
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{folder / 'config.json'}: is damaged ({error}); install allsight again") from error
